@@ -1,0 +1,36 @@
+"""Plan, state, apply: a signature is a pure program, and graphs host it."""
+
+from modhub.core.apply import Applied, apply_plan, check_graph
+from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
+from modhub.core.graph import index_variant, is_state_op
+from modhub.core.plan import SignaturePlan, plan_signature
+from modhub.core.scope import state_graph, unique_scope
+from modhub.core.state import GraphState, checkpoint_key, create_state
+from modhub.core.tensor_info import ParsedTensorInfo, convert_inputs, describe_tensor, parse, to_components
+from modhub.core.tensorflow_errors import tensorflow_classes
+
+__all__ = [
+    "Applied",
+    "GraphState",
+    "ModuleDescription",
+    "ParsedTensorInfo",
+    "SignaturePlan",
+    "Variant",
+    "apply_plan",
+    "as_tag_set",
+    "check_graph",
+    "checkpoint_key",
+    "convert_inputs",
+    "create_state",
+    "describe_tensor",
+    "index_variant",
+    "is_state_op",
+    "parse",
+    "plan_signature",
+    "set_attachments",
+    "show_tags",
+    "state_graph",
+    "tensorflow_classes",
+    "to_components",
+    "unique_scope",
+]

@@ -1,0 +1,201 @@
+"""Applies a plan: imports it into the graph that is being built, on a module's state.
+
+In the v1 graph of the state the nodes are imported as they are, with their control-flow contexts. In a function
+(a tf.function, Dataset.map, a branch of tf.cond or a body of tf.while_loop in control flow v2) the plan is a
+function of its own, which is called: tapes record calls and not imports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from modhub import errors
+from modhub.core import _tensorflow
+from modhub.core.contexts import renamed
+from modhub.core.names import split_input
+from modhub.core.plan import SignaturePlan
+from modhub.core.state import GraphState
+from modhub.core.tensor_info import from_components, to_components
+
+__all__ = ["Applied", "apply_plan", "check_graph"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an application gives.
+
+    Attributes:
+      outputs: Tensors, SparseTensors and RaggedTensors by output name.
+      updates: ops that update state; nothing runs them unless the caller does.
+      losses: scalar regularization losses that depend on the inputs.
+    """
+
+    outputs: dict[str, Any]
+    updates: list[tf.Operation]
+    losses: list[tf.Tensor]
+
+
+def check_graph(state: GraphState) -> None:
+    """Check that the default graph can reach a state: it is the state's graph, or a function inside it.
+
+    Raises:
+      GraphError: it cannot.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    if tf.executing_eagerly():
+        raise errors.GraphError(
+            "Module must be applied in the graph it was instantiated for, and eager execution has no graph: "
+            "apply it inside `with graph.as_default():`."
+        )
+    while graph is not state.graph:
+        if not isinstance(graph, _tensorflow.FuncGraph):
+            raise errors.GraphError(
+                "Module must be applied in the graph it was instantiated for, or in a function inside that graph. "
+                "Make the call within the same `with graph.as_default():` as the constructor, or make another "
+                "hub.Module here."
+            )
+        graph = graph.outer_graph
+
+
+def apply_plan(plan: SignaturePlan, state: GraphState, inputs: Mapping[str, Any], scope: str) -> Applied:
+    """Apply a plan in the default graph.
+
+    Args:
+      plan: the signature.
+      state: the module's state.
+      inputs: tensors by input name, as `convert_inputs` gives them.
+      scope: a name scope for the ops, made unique below the current one.
+
+    Raises:
+      CorruptModuleError: the graph is one that TensorFlow refuses.
+    """
+    feeds: dict[str, tf.Tensor] = {}
+    for name, value in inputs.items():
+        feeds.update(zip(plan.inputs[name], to_components(value), strict=True))
+    if tf.compat.v1.get_default_graph() is state.graph:
+        return _import(plan, state, feeds, scope)
+    return _call(plan, state, feeds, scope)
+
+
+def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], scope: str) -> Applied:
+    graph = state.graph
+    bound = {**state.tensors, **feeds}
+    fed = {name: _tensorflow.enter_context(graph, bound[name]) for name in plan.part.captures}
+    with graph.name_scope(scope) as absolute:
+        _import_nodes(plan, fed, absolute)
+    prefix = absolute.rstrip("/")
+    _recreate_contexts(plan, fed, prefix, graph)
+    for name, neighbours in plan.part.colocated.items():
+        _colocate(graph.get_operation_by_name(f"{prefix}/{name}"), neighbours, bound)
+
+    def tensor(name: str) -> tf.Tensor:
+        return bound[name] if name in bound else graph.get_tensor_by_name(f"{prefix}/{name}")
+
+    return Applied(
+        outputs=_pack(plan, tensor),
+        updates=[graph.get_operation_by_name(f"{prefix}/{name}") for name in plan.updates],
+        losses=[tensor(name) for name in plan.losses],
+    )
+
+
+def _import_nodes(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], scope: str) -> None:
+    if not plan.part.graph_def.node:
+        return
+    try:
+        tf.import_graph_def(plan.part.graph_def, input_map=fed, name=scope)
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise errors.CorruptModuleError(f"TensorFlow refuses the graph of the signature: {error}") from error
+
+
+def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
+    def rename(name: str) -> str:
+        full = "{}:{}".format(*split_input(name))
+        if full in fed:
+            return str(fed[full].name)
+        return f"{prefix}/{name}"
+
+    for name, frame in plan.part.frames.items():
+        _tensorflow.set_frame(graph.get_operation_by_name(f"{prefix}/{name}"), f"{prefix}/{frame}")
+    for kind, definition in plan.part.contexts:
+        _tensorflow.context_from_def(kind, renamed(definition, rename, prefix))
+
+
+def _colocate(op: tf.Operation, neighbours: Sequence[str], bound: Mapping[str, tf.Tensor]) -> None:
+    """Place an op with what took the place of the state and inputs that it was colocated with."""
+    ops = [tensor.op for name, tensor in bound.items() if name.rpartition(":")[0] in neighbours]
+    groups = dict.fromkeys(group for other in ops for group in other.colocation_groups())
+    groups.update(dict.fromkeys(group for group in op.colocation_groups() if group != b"loc:@" + op.name.encode()))
+    if groups:
+        _tensorflow.colocate(op, list(groups), next((other.device for other in ops if other.device), ""))
+
+
+def _call(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], scope: str) -> Applied:
+    graph = tf.compat.v1.get_default_graph()
+    arguments = {name: tensor for name, tensor in feeds.items() if name in plan.part.captures}
+    updating = bool(plan.updates)
+    # Where stateful ops run by themselves one call does both; elsewhere updates must wait to be asked for.
+    together = updating and _tensorflow.runs_stateful_ops_by_itself(graph)
+    with graph.name_scope(scope):
+        function = _function(plan, state, arguments, updates=together)
+        results = iter(function(*arguments.values()))
+        updates: list[tf.Operation] = []
+        if updating:
+            call = function if together else _function(plan, state, arguments, updates=True)
+            updates = [call(*arguments.values())[0].op] if not together else []
+    fetched = dict(zip(_fetched(plan), results, strict=True))
+    bound = {**{name: _tensorflow.capture(graph, state.tensors[name]) for name in _direct(plan, state)}, **feeds}
+    return Applied(
+        outputs=_pack(plan, lambda name: bound[name] if name in bound else fetched[name]),
+        updates=updates,
+        losses=[fetched[name] for name in plan.losses],
+    )
+
+
+def _function(
+    plan: SignaturePlan, state: GraphState, arguments: Mapping[str, tf.Tensor], *, updates: bool
+) -> Callable[..., Any]:
+    """Return a plan as a function of its inputs, with the state captured; made once for each."""
+    key = (plan, updates)
+    if key in state.functions:
+        return state.functions[key]  # type: ignore[no-any-return]
+
+    def body(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        graph = tf.compat.v1.get_default_graph()
+        fed = dict(zip(arguments, tensors, strict=True))
+        for name in plan.part.captures:
+            if name not in fed:
+                fed[name] = _tensorflow.capture(graph, state.tensors[name])
+        with graph.name_scope("signature") as scope:
+            _import_nodes(plan, fed, scope)
+        ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
+        with tf.control_dependencies(ops):
+            return [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
+
+    signature = [tf.TensorSpec(None, tensor.dtype) for tensor in arguments.values()]
+    with state.graph.as_default(), tf.control_dependencies(None):
+        state.functions[key] = tf.compat.v1.wrap_function(body, signature)
+    return state.functions[key]  # type: ignore[no-any-return]
+
+
+def _fetched(plan: SignaturePlan) -> list[str]:
+    """Return the tensors that a plan's nodes compute and the caller wants."""
+    computed = {node.name for node in plan.part.graph_def.node}
+    fed = {name for names in plan.inputs.values() for name in names}
+    wanted = [name for names in plan.outputs.values() for name in names] + list(plan.losses)
+    return [name for name in dict.fromkeys(wanted) if name not in fed and split_input(name)[0] in computed]
+
+
+def _direct(plan: SignaturePlan, state: GraphState) -> list[str]:
+    """Return the outputs that are state themselves (the path of a vocabulary, say)."""
+    return [name for names in plan.outputs.values() for name in names if name in state.tensors]
+
+
+def _pack(plan: SignaturePlan, tensor: Callable[[str], tf.Tensor]) -> dict[str, Any]:
+    return {
+        name: from_components(plan.output_infos[name], [tensor(part) for part in parts])
+        for name, parts in plan.outputs.items()
+    }

@@ -1,0 +1,141 @@
+"""What a module is, before any of it is in a graph: its variants, and where its weights and assets lie."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from modhub import errors
+from modhub.core.names import tensor_name
+from modhub.format import Bundle, ModuleAttachment
+
+__all__ = ["ModuleDescription", "Variant", "as_tag_set", "set_attachments", "show_tags"]
+
+_ATTACHMENTS = "hub_module_attachments"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Variant:
+    """One graph variant of a module.
+
+    Attributes:
+      tags: its tags; the empty set is the variant for inference by convention.
+      meta_graph: its MetaGraphDef, as published; never changed.
+      memo: what the engine has derived from it (the graph's index, plans), kept for the next call.
+    """
+
+    tags: frozenset[str]
+    meta_graph: Any
+    memo: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """SignatureDefs by name."""
+        return self.meta_graph.signature_def  # type: ignore[no-any-return]
+
+    def signature(self, name: str | None) -> tuple[str, Any]:
+        """Return a signature's name (None means "default") and its SignatureDef.
+
+        Raises:
+          UnknownSignatureError: the variant lacks it.
+        """
+        name = "default" if name is None else name
+        if not isinstance(name, str) or name not in self.signatures:
+            raise errors.UnknownSignatureError(
+                f"Signature {name!r} is missing from the graph variant with tags {show_tags(self.tags)}. "
+                + errors.accepted(name, self.signatures, "signatures")
+            )
+        return name, self.signatures[name]
+
+    def collection(self, key: str) -> list[Any]:
+        """Return a collection's items: names for a node list, bytes or messages for the other kinds."""
+        definition = self.meta_graph.collection_def.get(key)
+        if definition is None:
+            return []
+        kind = definition.WhichOneof("kind")
+        return list(getattr(definition, kind).value) if kind else []
+
+    def attachments(self) -> dict[str, bytes]:
+        """Return the serialized attached messages by key."""
+        from_bytes = ModuleAttachment.FromString
+        return {item.key: item.value for item in map(from_bytes, self.collection(_ATTACHMENTS))}
+
+    def assets(self) -> dict[str, str]:
+        """Return the asset constants: name of the tensor -> file name below `assets/`."""
+        found = {}
+        for item in self.collection("saved_model_assets"):
+            definition = meta_graph_pb2.AssetFileDef()
+            item.Unpack(definition)
+            found[tensor_name(definition.tensor_info.name)] = definition.filename
+        return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModuleDescription:
+    """A module as published, or as a module_fn defines it.
+
+    Attributes:
+      variants: at least one, no two of the same tags.
+      directory: where its assets lie; None for a module that was never written.
+      weights: the checkpoint that its variables are read from; None: their own initializers apply.
+    """
+
+    variants: tuple[Variant, ...]
+    directory: Path | None = None
+    weights: Bundle | None = None
+
+    def variant(self, tags: Iterable[str] | None) -> Variant:
+        """Return the variant that has exactly these tags.
+
+        Raises:
+          InvalidArgumentError: `tags` is a string, or no iterable of strings.
+          UnknownVariantError: there is no such variant.
+        """
+        wanted = as_tag_set(tags)
+        for variant in self.variants:
+            if variant.tags == wanted:
+                return variant
+        known = [show_tags(variant.tags) for variant in self.variants]
+        raise errors.UnknownVariantError(
+            f"No such graph variant: tags={show_tags(wanted)}. "
+            + errors.accepted(show_tags(wanted), known, "tag sets")
+        )
+
+    def __iter__(self) -> Iterator[Variant]:
+        return iter(self.variants)
+
+
+def show_tags(tags: Iterable[str]) -> str:
+    """Return a tag set as text: "{}", "{'train'}"."""
+    return "{" + ", ".join(repr(tag) for tag in sorted(tags)) + "}"
+
+
+def set_attachments(meta_graph: Any, messages: Mapping[str, bytes]) -> None:
+    """Store serialized attached messages, by key, in a MetaGraphDef."""
+    for key, value in messages.items():
+        item = ModuleAttachment(key=key, value=value)
+        meta_graph.collection_def[_ATTACHMENTS].bytes_list.value.append(item.SerializeToString())
+
+
+def as_tag_set(tags: Iterable[str] | None) -> frozenset[str]:
+    """Return tags as a set.
+
+    Raises:
+      InvalidArgumentError: they are a string, or no iterable of strings.
+    """
+    if isinstance(tags, str | bytes):
+        raise errors.InvalidArgumentError(
+            f"tags={tags!r} is a string, where a set of strings is expected: write tags={{{tags!r}}}."
+        )
+    try:
+        wanted = frozenset(tags or ())
+    except TypeError:
+        wanted = frozenset((None,))
+    if not all(isinstance(tag, str) for tag in wanted):
+        raise errors.InvalidArgumentError(f"tags={tags!r} is not a set of strings.")
+    return wanted
+

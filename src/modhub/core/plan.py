@@ -1,0 +1,109 @@
+"""A signature of a variant as a small, pure program: what applying it adds to a graph."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from modhub.core.description import Variant
+from modhub.core.graph import VariantGraph, index_variant
+from modhub.core.names import node_of, tensor_name
+from modhub.core.part import Part, ancestors, take_part
+from modhub.core.tensor_info import tensor_names
+
+__all__ = ["SignaturePlan", "input_losses", "plan_signature"]
+
+_UNFED = {"Placeholder", "PlaceholderV2"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SignaturePlan:
+    """A signature as a program.
+
+    Attributes:
+      part: the nodes to import; what it captures is either in `inputs` or state.
+      inputs: names of the tensors that each input feeds, by input name.
+      outputs: names of the tensors that make up each output, by output name.
+      input_infos, output_infos: the TensorInfos of both.
+      updates: names of the update ops, for training only.
+      losses: names of the regularization losses that depend on the inputs, for training only.
+    """
+
+    part: Part
+    inputs: Mapping[str, tuple[str, ...]]
+    outputs: Mapping[str, tuple[str, ...]]
+    input_infos: Mapping[str, Any]
+    output_infos: Mapping[str, Any]
+    updates: tuple[str, ...]
+    losses: tuple[str, ...]
+
+
+def plan_signature(variant: Variant, name: str, *, training: bool) -> SignaturePlan:
+    """Plan a signature; done once for each.
+
+    Args:
+      variant: the graph variant.
+      name: one of its signatures.
+      training: whether the update ops, and the losses that depend on the inputs, go with it.
+
+    Raises:
+      CorruptModuleError: the graph contradicts itself or the signature.
+      UnknownOpError: the signature needs an op that this TensorFlow does not know.
+    """
+    key = ("plan", name, training)
+    if key not in variant.memo:
+        variant.memo[key] = _plan(variant, name, training)
+    plan: SignaturePlan = variant.memo[key]
+    return plan
+
+
+def input_losses(variant: Variant) -> tuple[list[str], list[str]]:
+    """Return the regularization losses, as tensor names: those that need only state, and those that need inputs.
+
+    An activity regularizer is of the second kind: it can be computed only where the module is applied.
+    """
+    graph = index_variant(variant)
+    losses = [tensor_name(name) for name in variant.collection("regularization_losses")]
+    free = [loss for loss in losses if not _unfed(graph, loss, set())]
+    return free, [loss for loss in losses if loss not in free]
+
+
+def _plan(variant: Variant, name: str, training: bool) -> SignaturePlan:
+    graph = index_variant(variant)
+    signature = variant.signatures[name]
+    inputs = {key: tensor_names(info) for key, info in signature.inputs.items()}
+    outputs = {key: tuple(map(graph.value, tensor_names(info))) for key, info in signature.outputs.items()}
+    cut = {tensor for tensors in inputs.values() for tensor in tensors}
+    updates, losses = _for_training(variant, graph, cut) if training else ((), ())
+    fetched = [tensor for tensors in outputs.values() for tensor in tensors if tensor not in cut]
+    roots = {node_of(name) for name in (*fetched, *updates, *losses)} - graph.state
+    return SignaturePlan(
+        part=take_part(graph, sorted(roots), cut=cut, state=graph.state),
+        inputs=inputs,
+        outputs=outputs,
+        input_infos=dict(signature.inputs),
+        output_infos=dict(signature.outputs),
+        updates=updates,
+        losses=losses,
+    )
+
+
+def _for_training(variant: Variant, graph: VariantGraph, cut: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the update ops and the losses that can run once the signature's inputs are fed.
+
+    Those that need another signature's inputs could only fail; those that need no input at all (a step counter)
+    belong to each application too, as they did in tensorflow_hub.
+    """
+    updates = tuple(dict.fromkeys(node_of(name) for name in variant.collection("update_ops")))
+    _, losses = input_losses(variant)
+    return (
+        tuple(update for update in updates if not _unfed(graph, update, cut)),
+        tuple(graph.value(loss) for loss in losses if not _unfed(graph, loss, cut)),
+    )
+
+
+def _unfed(graph: VariantGraph, fetched: str, cut: set[str]) -> bool:
+    """Tell whether a tensor or op needs a placeholder that is not fed."""
+    needed = ancestors(graph, [node_of(graph.value(fetched))], cut, graph.state)
+    return any(graph.nodes[name].op in _UNFED for name in needed)

@@ -1,0 +1,236 @@
+"""What a signature says of a tensor, and how values become tensors that fit it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from modhub import errors
+from modhub.core import _tensorflow
+from modhub.core.names import tensor_name
+
+__all__ = ["ParsedTensorInfo", "convert_inputs", "describe_tensor", "from_components", "parse", "tensor_names", "to_components"]
+
+Value = Any  # a tf.Tensor, SparseTensor or RaggedTensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ParsedTensorInfo:
+    """What a signature says of one input or output.
+
+    Attributes:
+      dtype: the tf.DType of its elements.
+      shape: the static tf.TensorShape, as far as it is known.
+      type_spec: a tf.TensorSpec, tf.SparseTensorSpec, tf.RaggedTensorSpec or other tf.TypeSpec; None where this
+        TensorFlow does not know the kind of tensor.
+    """
+
+    dtype: tf.DType
+    shape: tf.TensorShape
+    type_spec: tf.TypeSpec | None
+
+    def get_shape(self) -> tf.TensorShape:
+        """Return the static shape."""
+        return self.shape
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it is a SparseTensor."""
+        return isinstance(self.type_spec, tf.SparseTensorSpec)
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it is made of several tensors, and is no SparseTensor."""
+        return not isinstance(self.type_spec, tf.TensorSpec | tf.SparseTensorSpec)
+
+    @property
+    def is_supported_type(self) -> bool:
+        """Whether values of it can be fed and returned: a Tensor, SparseTensor or RaggedTensor."""
+        return isinstance(self.type_spec, tf.TensorSpec | tf.SparseTensorSpec | tf.RaggedTensorSpec)
+
+    def __repr__(self) -> str:
+        return f"<hub.ParsedTensorInfo shape={self.shape} dtype={self.dtype.name} is_sparse={self.is_sparse}>"
+
+
+def parse(info: Any) -> ParsedTensorInfo:
+    """Return what a TensorInfo message says."""
+    dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+    encoding = info.WhichOneof("encoding")
+    spec: tf.TypeSpec | None
+    if encoding == "coo_sparse":
+        spec = tf.SparseTensorSpec(shape, dtype)
+    elif encoding == "composite_tensor":
+        try:
+            spec = _tensorflow.decode_type_spec(info.composite_tensor.type_spec)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            spec = None
+        if isinstance(spec, tf.RaggedTensorSpec):
+            dtype, shape = spec.dtype, spec.shape
+    else:
+        spec = tf.TensorSpec(shape, dtype)
+    return ParsedTensorInfo(dtype=dtype, shape=shape, type_spec=spec)
+
+
+def tensor_names(info: Any) -> tuple[str, ...]:
+    """Return the names of the tensors that make up what a TensorInfo describes, as `tf.nest.flatten` orders them."""
+    encoding = info.WhichOneof("encoding")
+    if encoding == "coo_sparse":
+        sparse = info.coo_sparse
+        names = (sparse.indices_tensor_name, sparse.values_tensor_name, sparse.dense_shape_tensor_name)
+    elif encoding == "composite_tensor":
+        names = tuple(component.name for component in info.composite_tensor.components)
+    else:
+        names = (info.name,)
+    return tuple(tensor_name(name) for name in names)
+
+
+def describe_tensor(value: Value) -> Any:
+    """Return the TensorInfo of a value."""
+    info = meta_graph_pb2.TensorInfo(dtype=value.dtype.as_datatype_enum)
+    info.tensor_shape.CopyFrom(value.shape.as_proto())
+    if isinstance(value, tf.SparseTensor):
+        info.coo_sparse.indices_tensor_name = value.indices.name
+        info.coo_sparse.values_tensor_name = value.values.name
+        info.coo_sparse.dense_shape_tensor_name = value.dense_shape.name
+    elif isinstance(value, tf.RaggedTensor):
+        info.composite_tensor.type_spec.CopyFrom(_tensorflow.encode_type_spec(tf.type_spec_from_value(value)))
+        for component in to_components(value):
+            info.composite_tensor.components.append(describe_tensor(component))
+    else:
+        info.name = value.name
+    return info
+
+
+def to_components(value: Value) -> list[tf.Tensor]:
+    """Return the tensors that make up a value."""
+    return list(tf.nest.flatten(value, expand_composites=True))
+
+
+def from_components(info: Any, components: Sequence[tf.Tensor]) -> Value:
+    """Return the value that a TensorInfo describes, made of `components`, with the static shape it promises."""
+    parsed = parse(info)
+    if isinstance(parsed.type_spec, tf.TensorSpec):
+        (tensor,) = components
+        if tensor.dtype not in (tf.resource, tf.variant) and tensor.shape.is_compatible_with(parsed.shape):
+            tensor.set_shape(parsed.shape)
+        return tensor
+    if parsed.is_sparse:
+        return tf.SparseTensor(*components)
+    if parsed.type_spec is None:
+        raise errors.InvalidInputError(
+            f"This TensorFlow does not know the kind of tensor of an output: {info.composite_tensor.type_spec}"
+        )
+    return tf.nest.pack_sequence_as(parsed.type_spec, components, expand_composites=True)
+
+
+def convert_inputs(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, Value]:
+    """Convert what a caller passed to tensors that fit a signature.
+
+    Args:
+      inputs: a dict by input name, or a single value for a signature of one input, or None for none.
+      infos: TensorInfos by input name.
+      where: names the signature, for messages.
+
+    Returns:
+      Tensors, SparseTensors and RaggedTensors by input name.
+
+    Raises:
+      InvalidInputError: an input is missing, unknown, or of another kind, dtype or shape.
+    """
+    given = _as_dict(inputs, infos, where)
+    missing = sorted(infos.keys() - given.keys())
+    extra = sorted(given.keys() - infos.keys(), key=str)
+    if missing or extra:
+        hint = errors.accepted(extra[0], infos, "inputs") if extra else errors.accepted("", infos, "inputs")
+        raise errors.InvalidInputError(
+            f"The inputs of {where} do not match: missing {missing}, extra given {extra}. {hint}"
+        )
+    return {name: _convert(given[name], infos[name], f"input {name!r} of {where}") for name in sorted(infos)}
+
+
+def _as_dict(inputs: Any, infos: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    if inputs is None:
+        return {}
+    if isinstance(inputs, Mapping):
+        return inputs
+    if len(infos) == 1:
+        return dict.fromkeys(infos, inputs)
+    if not infos:
+        raise errors.InvalidInputError(f"Signature expects no inputs, but {where} was given {_show(inputs)}.")
+    raise errors.InvalidInputError(
+        f"Signature expects multiple inputs. Use a dict. For {where}: {sorted(infos)}; given: {_show(inputs)}."
+    )
+
+
+def _convert(value: Any, info: Any, where: str) -> Value:
+    expected = parse(info)
+    if not expected.is_supported_type:
+        raise errors.InvalidInputError(f"Can't convert {where}: its kind of tensor ({expected}) is not supported.")
+    value = _with_components(value)
+    kind = {True: tf.SparseTensor, False: tf.Tensor}[expected.is_sparse]
+    if isinstance(expected.type_spec, tf.RaggedTensorSpec):
+        kind = tf.RaggedTensor
+    if isinstance(value, tf.SparseTensor | tf.RaggedTensor):
+        if not isinstance(value, kind):
+            raise errors.InvalidInputError(
+                f"Can't convert {where}: Got {type(value).__name__}. Expected {kind.__name__}."
+            )
+    elif kind is not tf.Tensor:
+        raise errors.InvalidInputError(f"Can't convert {where}: Got {_show(value)}. Expected {kind.__name__}.")
+    else:
+        value = _dense(value, expected, where)
+    _check(value, expected, where)
+    return value
+
+
+def _with_components(value: Any) -> Any:
+    """Make tensors of the values that sessions give back for sparse and ragged tensors."""
+    if isinstance(value, tf.compat.v1.SparseTensorValue):
+        return tf.SparseTensor.from_value(value)
+    if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
+        return tf.ragged.constant(value.to_list(), dtype=value.dtype, ragged_rank=value.ragged_rank)
+    return value
+
+
+def _dense(value: Any, expected: ParsedTensorInfo, where: str) -> tf.Tensor:
+    graph = tf.compat.v1.get_default_graph()
+    if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and not graph.building_function:
+        value = value.numpy()  # an eager tensor cannot enter a v1 graph
+        if value.dtype != expected.dtype.as_numpy_dtype and expected.dtype != tf.string:
+            value = tf.constant(value)
+    if isinstance(value, tf.Tensor | tf.Variable):
+        if value.dtype.base_dtype != expected.dtype:
+            raise errors.InvalidInputError(
+                f"Can't convert {where}: Got a tensor of dtype {value.dtype.base_dtype.name}. "
+                f"Expected {expected.dtype.name}: use tf.cast."
+            )
+        return tf.convert_to_tensor(value)
+    try:
+        return tf.convert_to_tensor(value, dtype=expected.dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise errors.InvalidInputError(
+            f"Can't convert {where}: Got {_show(value)}. Expected {expected.dtype.name} of shape {expected.shape}."
+        ) from error
+
+
+def _check(value: Value, expected: ParsedTensorInfo, where: str) -> None:
+    if value.dtype != expected.dtype:
+        raise errors.InvalidInputError(
+            f"Can't convert {where}: Got dtype {value.dtype.name}. Expected {expected.dtype.name}."
+        )
+    spec = tf.type_spec_from_value(value)
+    if isinstance(expected.type_spec, tf.RaggedTensorSpec):
+        fits = expected.type_spec.is_compatible_with(value)
+    else:
+        fits = value.shape.is_compatible_with(expected.shape)
+    if not fits:
+        raise errors.InvalidInputError(f"Can't convert {where}: Got {spec}. Expected {expected.type_spec}.")
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 100 else text[:100] + '...'}"

@@ -1,0 +1,69 @@
+"""Errors that code written for tensorflow_hub catches as classes of `tf.errors`.
+
+`modhub.errors` knows no TensorFlow; at the border where TensorFlow is present, `with tensorflow_classes():`
+turns an error into the subclass that inherits the class of `tf.errors` too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from modhub import errors
+
+__all__ = ["tensorflow_classes"]
+
+
+class _Bridge:
+    """Gives the attributes of `tf.errors.OpError` to an error that no op raised."""
+
+    node_def = None
+    op = None
+    message: str
+
+    @property
+    def experimental_payloads(self) -> dict[bytes, bytes]:
+        return {}
+
+
+class HandleNotFoundError(_Bridge, errors.HandleNotFoundError, tf.errors.NotFoundError):
+    """A handle that names nothing, for code that catches `tf.errors.NotFoundError`."""
+
+
+class NotAModuleError(_Bridge, errors.NotAModuleError, tf.errors.NotFoundError):
+    """A directory that is no module, for code that catches `tf.errors.NotFoundError`."""
+
+
+class UnknownOpError(_Bridge, errors.UnknownOpError, tf.errors.NotFoundError):
+    """An op that is not known, for code that catches `tf.errors.NotFoundError`."""
+
+
+class CorruptModuleError(_Bridge, errors.CorruptModuleError, tf.errors.DataLossError):
+    """Damaged files, for code that catches `tf.errors.DataLossError`."""
+
+
+class ExportExistsError(_Bridge, errors.ExportExistsError, tf.errors.AlreadyExistsError):
+    """A target that exists, for code that catches `tf.errors.AlreadyExistsError`."""
+
+
+_SUBCLASSES: dict[type[errors.ModhubError], type[errors.ModhubError]] = {
+    errors.HandleNotFoundError: HandleNotFoundError,
+    errors.NotAModuleError: NotAModuleError,
+    errors.UnknownOpError: UnknownOpError,
+    errors.CorruptModuleError: CorruptModuleError,
+    errors.ExportExistsError: ExportExistsError,
+}
+
+
+@contextlib.contextmanager
+def tensorflow_classes() -> Iterator[None]:
+    """Raise an error of `modhub.errors` from the body as its subclass that is also of `tf.errors`."""
+    try:
+        yield
+    except errors.ModhubError as error:
+        subclass = _SUBCLASSES.get(type(error))
+        if subclass is None:
+            raise
+        raise subclass(error.message).with_traceback(error.__traceback__) from error.__cause__

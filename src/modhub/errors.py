@@ -1,0 +1,168 @@
+"""The exception tree of modhub, and the wording that its messages share.
+
+    ModhubError
+    ├── HandleNotFoundError        (FileNotFoundError)      the handle names nothing
+    ├── ModuleFormatError          (ValueError)             what a directory holds is not usable
+    │   ├── NotAModuleError        (FileNotFoundError)      a file of the format is missing
+    │   ├── UnsupportedFormatError                          written by a format that this version does not know
+    │   ├── CorruptModuleError     (OSError)                truncated, altered, or inconsistent files
+    │   ├── MissingAssetError      (FileNotFoundError)      an asset that the graph names is not there
+    │   └── UnknownOpError         (LookupError)            an op that this TensorFlow does not know
+    ├── ModuleDefinitionError      (ValueError)             a module_fn, or what it declares, is at fault
+    │   └── DefinitionScopeError   (RuntimeError)           a declaration made outside any module_fn
+    ├── UnknownVariantError        (ValueError, KeyError)   no graph variant has these tags
+    ├── UnknownSignatureError      (ValueError, KeyError)   no such signature
+    ├── UnknownOutputError         (TypeError, KeyError)    no such output
+    ├── UnknownInputError          (ValueError, KeyError)   no such input
+    ├── MissingAttachmentError     (KeyError)               no message attached under this key
+    ├── InvalidInputError          (TypeError, ValueError)  inputs that the signature does not take
+    ├── InvalidArgumentError       (TypeError, ValueError)  an argument of a modhub call is at fault
+    ├── GraphError                 (RuntimeError)           the wrong graph, session or mode
+    └── ExportError                (RuntimeError)           a module that could not be written
+        ├── ExportExistsError      (FileExistsError)        the target is there already
+        └── CheckpointError        (ValueError)             the checkpoint does not fit the module
+
+Each concrete class also inherits the builtin that code written for tensorflow_hub catches. Where that code
+catches a class of `tf.errors`, the TensorFlow side raises a subclass that inherits it too
+(`modhub.core.tensorflow_errors`); this file stays importable without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointError",
+    "CorruptModuleError",
+    "DefinitionScopeError",
+    "ExportError",
+    "ExportExistsError",
+    "GraphError",
+    "HandleNotFoundError",
+    "InvalidArgumentError",
+    "InvalidInputError",
+    "MissingAssetError",
+    "MissingAttachmentError",
+    "ModhubError",
+    "ModuleDefinitionError",
+    "ModuleFormatError",
+    "NotAModuleError",
+    "UnknownInputError",
+    "UnknownOpError",
+    "UnknownOutputError",
+    "UnknownSignatureError",
+    "UnknownVariantError",
+    "UnsupportedFormatError",
+    "accepted",
+]
+
+
+class ModhubError(Exception):
+    """Base of every error that modhub raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    # KeyError would show the repr of its argument, and OSError a tuple.
+    def __str__(self) -> str:
+        return self.message
+
+
+class HandleNotFoundError(ModhubError, FileNotFoundError):
+    """A handle that names nothing that exists."""
+
+
+class ModuleFormatError(ModhubError, ValueError):
+    """A directory whose contents cannot be used as a module."""
+
+
+class NotAModuleError(ModuleFormatError, FileNotFoundError):
+    """A directory that lacks a file which every module has."""
+
+
+class UnsupportedFormatError(ModuleFormatError):
+    """A module written in a format, or with features, that this version does not know."""
+
+
+class CorruptModuleError(ModuleFormatError, OSError):
+    """Files that are truncated, altered, or contradict each other."""
+
+
+class MissingAssetError(ModuleFormatError, FileNotFoundError):
+    """An asset that the graph names and the directory lacks."""
+
+
+class UnknownOpError(ModuleFormatError, LookupError):
+    """An op that the running TensorFlow does not know."""
+
+
+class ModuleDefinitionError(ModhubError, ValueError):
+    """A module_fn, or a declaration made in one, that cannot become a module."""
+
+
+class DefinitionScopeError(ModuleDefinitionError, RuntimeError):
+    """A declaration such as add_signature made where no module is being defined."""
+
+
+class UnknownVariantError(ModhubError, ValueError, KeyError):
+    """A tag set for which the module has no graph variant."""
+
+
+class UnknownSignatureError(ModhubError, ValueError, KeyError):
+    """A signature that the graph variant lacks."""
+
+
+class UnknownOutputError(ModhubError, TypeError, KeyError):
+    """An output that the signature lacks."""
+
+
+class UnknownInputError(ModhubError, ValueError, KeyError):
+    """An input that the signature lacks."""
+
+
+class MissingAttachmentError(ModhubError, KeyError):
+    """A required attachment that the graph variant lacks."""
+
+
+class InvalidInputError(ModhubError, TypeError, ValueError):
+    """Inputs that the signature does not take."""
+
+
+class InvalidArgumentError(ModhubError, TypeError, ValueError):
+    """An argument of a modhub function that is of the wrong kind."""
+
+
+class GraphError(ModhubError, RuntimeError):
+    """A call in the wrong graph, session or execution mode."""
+
+
+class ExportError(ModhubError, RuntimeError):
+    """A module that could not be written; nothing is left at the target."""
+
+
+class ExportExistsError(ExportError, FileExistsError):
+    """An export to a path that exists; it is left as it was."""
+
+
+class CheckpointError(ExportError, ValueError):
+    """A checkpoint that does not hold what the module needs."""
+
+
+def accepted(given: object, known: Iterable[object], what: str) -> str:
+    """Return a sentence that lists what is accepted, with the nearest match to what was given.
+
+    Args:
+      given: what the caller passed.
+      known: the accepted values.
+      what: their noun, in the plural ("signatures").
+
+    Returns:
+      For example "Known signatures: 'default', 'tokens'. Did you mean 'tokens'?".
+    """
+    names = sorted(str(name) for name in known)
+    listed = ", ".join(repr(name) for name in names) or "none"
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Known {what}: {listed}.{hint}"

@@ -1,0 +1,266 @@
+"""The index of a tensor bundle: which tensors `variables/` holds, of which type and shape, and where.
+
+A bundle is `<prefix>.index`, a table of BundleEntryProto by tensor name, and `<prefix>.data-00000-of-00001` (or more
+such files), the bytes of the tensors. Facts: TensorFlow's tensor_bundle.proto, and the files that it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from modhub.errors import CorruptModuleError, NotAModuleError, UnsupportedFormatError
+from modhub.format.dtypes import ITEM_BYTES, STRING, VARIANT, element_count
+from modhub.format.protos import BundleEntryProto, BundleHeaderProto
+from modhub.format.slices import FULL, SLICE_PREFIX, Slice, check_cover, slice_key, slice_shape
+from modhub.format.table import read_table
+
+__all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "read_bundle"]
+
+HEADER_KEY = b""
+VERSION = 1
+
+# An entry takes some 60 bytes, so this is millions of tensors.
+_MOST_INDEX_BYTES = 2**28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleEntry:
+    """What the index says of one tensor, or of one slice of a partitioned tensor.
+
+    Attributes:
+      dtype: the number of a TensorFlow DataType.
+      shape: the sizes of the dimensions.
+      shard: the number of the data file.
+      offset: where the tensor starts in the data file, in bytes.
+      size: how long it is there, in bytes.
+      crc32c: the masked checksum of these bytes (see `verify_bundle` for strings).
+      slices: of a partitioned tensor, its slices, each with (start, length) per dimension; a length of -1 is the whole
+        dimension. Such an entry has no bytes of its own: `Bundle.pieces` has the entries of the slices.
+    """
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc32c: int
+    slices: tuple[Slice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """The tensors of a bundle.
+
+    Attributes:
+      prefix: the path that the names of the files start with.
+      entries: the logical tensors by name; a partitioned tensor is one of them.
+      pieces: for each partitioned tensor, the entries of its slices, in the order of `BundleEntry.slices`.
+      num_shards: the number of data files.
+    """
+
+    prefix: Path
+    entries: Mapping[str, BundleEntry]
+    pieces: Mapping[str, tuple[BundleEntry, ...]]
+    num_shards: int
+
+    def stored(self) -> Iterator[tuple[str, BundleEntry]]:
+        """Yield what has bytes in a data file, with the name of its tensor: whole tensors, and slices."""
+        for name, entry in self.entries.items():
+            for piece in self.pieces.get(name, (entry,)):
+                yield name, piece
+
+
+def index_path(prefix: Path) -> Path:
+    """Return the path of the index of a bundle."""
+    return prefix.with_name(f"{prefix.name}.index")
+
+
+def data_path(prefix: Path, shard: int, num_shards: int) -> Path:
+    """Return the path of one data file of a bundle."""
+    return prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{num_shards:05d}")
+
+
+def read_bundle(prefix: Path) -> Bundle:
+    """Read the index of a bundle, and check it: each bit of it, and against the sizes of the data files.
+
+    The contents of the data files are not read; `verify_bundle` does that.
+
+    Args:
+      prefix: `<module directory>/variables/variables`.
+
+    Returns:
+      The tensors of the bundle.
+
+    Raises:
+      NotAModuleError: there is no index.
+      UnsupportedFormatError: the bundle asks for a later version, or has types that this version does not know.
+      CorruptModuleError: the index is damaged or contradicts itself, or a data file is missing or cut off.
+    """
+    path = index_path(prefix)
+    table = read_table(_read_index(path), str(path))
+    try:
+        return _Index(prefix, table).read()
+    except ValueError as error:
+        if isinstance(error, UnsupportedFormatError | CorruptModuleError):
+            raise
+        raise CorruptModuleError(f"{str(path)!r} is damaged: {error}. Download or export the module again.") from error
+
+
+def _read_index(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_INDEX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotAModuleError(f"{str(path)!r} does not exist: the module has no weights there.") from error
+    except IsADirectoryError as error:
+        raise CorruptModuleError(f"{str(path)!r} is a directory; a module has a file there.") from error
+    if len(data) > _MOST_INDEX_BYTES:
+        raise CorruptModuleError(f"{str(path)!r} has more than {_MOST_INDEX_BYTES} bytes; no index has.")
+    return data
+
+
+class _Index:
+    """One pass over the rows of an index; a plain `ValueError` that it raises is a finding about the index."""
+
+    __slots__ = ("_num_shards", "_prefix", "_rows", "_sizes")
+
+    def __init__(self, prefix: Path, rows: dict[bytes, bytes]) -> None:
+        self._prefix = prefix
+        self._rows = rows
+        self._num_shards = _header(prefix, rows.pop(HEADER_KEY, None))
+        self._sizes = [self._data_size(shard) for shard in range(self._num_shards)]
+
+    def read(self) -> Bundle:
+        names = {key: _name(key) for key in self._rows if not key.startswith(SLICE_PREFIX)}
+        entries = {name: self._entry(name, self._rows.pop(key)) for key, name in names.items()}
+        pieces = {name: self._pieces(name, entry) for name, entry in entries.items() if entry.slices}
+        if self._rows:
+            raise ValueError(f"the slice {next(iter(self._rows))!r} belongs to no tensor")
+        return Bundle(prefix=self._prefix, entries=entries, pieces=pieces, num_shards=self._num_shards)
+
+    def _entry(self, name: str, row: bytes) -> BundleEntry:
+        proto = _parsed(BundleEntryProto, row, f"the entry of tensor {name!r}")
+        if proto.shape.unknown_rank:
+            raise ValueError(f"tensor {name!r} has no shape")
+        entry = BundleEntry(
+            dtype=proto.dtype,
+            shape=tuple([dim.size for dim in proto.shape.dim]),
+            shard=proto.shard_id,
+            offset=proto.offset,
+            size=proto.size,
+            crc32c=proto.crc32c,
+            slices=tuple([_slice(part) for part in proto.slices]) if proto.slices else (),
+        )
+        self._check_type(name, entry)
+        self._check_place(name, entry)
+        return entry
+
+    def _check_type(self, name: str, entry: BundleEntry) -> None:
+        """Check that the size fits the type and the shape."""
+        try:
+            count = element_count(entry.shape)
+        except ValueError as error:
+            raise ValueError(f"tensor {name!r} has {error}") from error
+        item = ITEM_BYTES.get(entry.dtype)
+        if item is None and entry.dtype not in (STRING, VARIANT):
+            raise UnsupportedFormatError(
+                f"{str(index_path(self._prefix))!r} holds tensor {name!r} of the type number {entry.dtype}, which "
+                "modhub does not know. It was written by a newer TensorFlow, or is damaged."
+            )
+        if entry.slices:
+            if entry.size:
+                raise ValueError(f"tensor {name!r} has slices and bytes of its own")
+        elif item is not None and entry.size != count * item:
+            raise ValueError(f"tensor {name!r} has {entry.size} bytes; its type and shape need {count * item}")
+        elif item is None and entry.size < count:
+            # Each string takes a byte or more for its length, so a size in the file bounds the count.
+            raise ValueError(f"tensor {name!r} has {entry.size} bytes for {count} elements")
+
+    def _check_place(self, name: str, entry: BundleEntry) -> None:
+        """Check that the bytes lie in a data file."""
+        if not 0 <= entry.shard < self._num_shards:
+            raise ValueError(f"tensor {name!r} is in data file {entry.shard} of {self._num_shards}")
+        if entry.offset < 0 or entry.size < 0:
+            raise ValueError(f"tensor {name!r} has {entry.size} bytes at {entry.offset}")
+        held = self._sizes[entry.shard]
+        if entry.offset + entry.size > held:
+            path = data_path(self._prefix, entry.shard, self._num_shards)
+            raise CorruptModuleError(
+                f"{str(path)!r} is cut off: it has {held} bytes, and tensor {name!r} ends at "
+                f"{entry.offset + entry.size}. Download or export the module again."
+            )
+
+    def _pieces(self, name: str, entry: BundleEntry) -> tuple[BundleEntry, ...]:
+        """Take the rows of a partitioned tensor's slices, which must make it up."""
+        try:
+            check_cover(entry.slices, entry.shape)
+        except ValueError as error:
+            raise ValueError(f"tensor {name!r}: {error}") from error
+        pieces = []
+        for part in entry.slices:
+            row = self._rows.pop(slice_key(name, part), None)
+            if row is None:
+                raise ValueError(f"tensor {name!r} lacks its slice {part}")
+            piece = self._entry(name, row)
+            shape = slice_shape(part, entry.shape)
+            if piece.slices or piece.dtype != entry.dtype or piece.shape != shape:
+                raise ValueError(
+                    f"tensor {name!r} has type {entry.dtype} and a slice of shape {list(shape)}; stored is type "
+                    f"{piece.dtype}, shape {list(piece.shape)}"
+                )
+            pieces.append(piece)
+        return tuple(pieces)
+
+    def _data_size(self, shard: int) -> int:
+        path = data_path(self._prefix, shard, self._num_shards)
+        try:
+            return path.stat().st_size
+        except FileNotFoundError as error:
+            raise CorruptModuleError(
+                f"{str(path)!r} is missing: the index names {self._num_shards} data files. "
+                "Download or export the module again."
+            ) from error
+
+
+def _header(prefix: Path, row: bytes | None) -> int:
+    """Check the header; return the number of data files."""
+    if row is None:
+        raise ValueError("it has no header, so it is not the index of a bundle")
+    header = _parsed(BundleHeaderProto, row, "the header")
+    version = header.version
+    if header.num_shards < 1 or version.producer < 0 or version.min_consumer < 0 or header.endianness not in (0, 1):
+        raise ValueError("its header makes no sense")
+    path = str(index_path(prefix))
+    if version.min_consumer > VERSION or VERSION in version.bad_consumers:
+        raise UnsupportedFormatError(
+            f"{path!r} is a bundle for readers of version {version.min_consumer}; modhub reads version {VERSION}."
+        )
+    if header.endianness != BundleHeaderProto.LITTLE:
+        raise UnsupportedFormatError(f"{path!r} was written on a big-endian machine, which modhub does not read.")
+    return int(header.num_shards)
+
+
+# Of messages that are made at run time, so that neither the class nor its fields have types.
+def _parsed(message_class: Any, row: bytes, what: str) -> Any:
+    message = message_class()
+    try:
+        message.ParseFromString(row)
+    except DecodeError as error:
+        raise ValueError(f"{what} does not parse") from error
+    return message
+
+
+def _slice(proto: Any) -> Slice:
+    return tuple([(extent.start, extent.length if extent.HasField("length") else FULL) for extent in proto.extent])
+
+
+def _name(key: bytes) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the name {key!r} is not UTF-8") from error

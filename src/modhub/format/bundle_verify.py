@@ -1,0 +1,110 @@
+"""The checksums of a bundle's data files, over every byte, where the system maps them into memory."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from modhub.errors import CorruptModuleError
+from modhub.format.bundle import Bundle, BundleEntry, data_path
+from modhub.format.checksum import crc32c, mask, masked_crc32c
+from modhub.format.dtypes import STRING, VARIANT, element_count
+from modhub.format.varint import read_varint
+
+__all__ = ["verify_bundle"]
+
+_UINT32_MAX = 2**32 - 1
+
+
+def verify_bundle(bundle: Bundle) -> None:
+    """Check every byte of the data files of a bundle.
+
+    The bytes of a tensor must have the checksum that the index has, those between tensors must be zeros, and each
+    file must end with its last tensor. Of tensors of the type variant, which no module is known to hold, only the
+    place and the size are checked.
+
+    A string tensor is stored as the length of each string (base 128), the masked checksum of the lengths as integers of
+    4 bytes (8 from 2**32), and the strings; its checksum is that of the same data with the lengths as such integers.
+
+    Args:
+      bundle: what `read_bundle` returned. The files must not change meanwhile.
+
+    Raises:
+      CorruptModuleError: a data file is altered, cut off or missing; the message names the tensor.
+    """
+    by_shard: dict[int, list[tuple[int, int, str, BundleEntry]]] = defaultdict(list)
+    for name, entry in bundle.stored():
+        by_shard[entry.shard].append((entry.offset, entry.size, name, entry))
+    for shard in range(bundle.num_shards):
+        path = data_path(bundle.prefix, shard, bundle.num_shards)
+        try:
+            _verify_file(_mapped(path), sorted(by_shard[shard], key=lambda item: item[:3]))
+        except ValueError as error:
+            raise CorruptModuleError(
+                f"{str(path)!r} is damaged: {error}. Download or export the module again."
+            ) from error
+
+
+def _mapped(path: Path) -> memoryview:
+    """Map a file. The mapping lives as long as views of it do, so nothing has to be closed in order."""
+    try:
+        with path.open("rb") as file:
+            if not file.seek(0, 2):  # an empty file cannot be mapped
+                return memoryview(b"")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError as error:
+        raise ValueError("it is missing") from error
+
+
+def _verify_file(data: memoryview, entries: list[tuple[int, int, str, BundleEntry]]) -> None:
+    end = 0
+    for offset, size, name, entry in entries:
+        if offset < end:
+            raise ValueError(f"tensor {name!r} overlaps another")
+        if offset + size > len(data):
+            raise ValueError(f"it has {len(data)} bytes, and tensor {name!r} ends at {offset + size}")
+        if offset > end and np.frombuffer(data[end:offset], np.uint8).any():
+            raise ValueError(f"the padding before tensor {name!r} is not zero")
+        end = offset + size
+        stored = data[offset:end]
+        if entry.dtype == STRING:
+            _verify_strings(stored, name, entry)
+        elif entry.dtype != VARIANT and masked_crc32c(stored) != entry.crc32c:
+            raise ValueError(f"the checksum of tensor {name!r} does not match")
+    if end != len(data):
+        raise ValueError(f"it has {len(data)} bytes, and its last tensor ends at {end}")
+
+
+def _verify_strings(data: memoryview, name: str, entry: BundleEntry) -> None:
+    try:
+        lengths, position = _lengths(data, element_count(entry.shape))
+    except ValueError as error:
+        raise ValueError(f"the lengths of string tensor {name!r} do not parse: {error}") from error
+    if position + 4 + int(lengths.sum(dtype=np.uint64)) != len(data):
+        raise ValueError(f"the lengths of string tensor {name!r} do not add up")
+    crc = crc32c(lengths.astype("<u4").view(np.uint8).data) if len(lengths) else 0
+    if len(lengths) and lengths.max() > _UINT32_MAX:
+        # TensorFlow widens only the lengths that need it.
+        crc = 0
+        for length in lengths.tolist():
+            crc = crc32c(struct.pack("<I" if length <= _UINT32_MAX else "<Q", length), crc)
+    if struct.pack("<I", mask(crc)) != bytes(data[position : position + 4]):
+        raise ValueError(f"the checksum of the lengths of string tensor {name!r} does not match")
+    if mask(crc32c(data[position:], crc)) != entry.crc32c:
+        raise ValueError(f"the checksum of tensor {name!r} does not match")
+
+
+def _lengths(data: memoryview, count: int) -> tuple[np.ndarray, int]:
+    """Return the lengths of `count` strings, as [count] uint64, and the position after them."""
+    short = np.frombuffer(data[:count], np.uint8)
+    if len(short) == count and not (short >= 0x80).any():
+        return short.astype(np.uint64), count
+    lengths = np.empty(count, np.uint64)
+    position = 0
+    for number in range(count):
+        lengths[number], position = read_varint(data, position, len(data))
+    return lengths, position

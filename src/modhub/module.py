@@ -1,0 +1,308 @@
+"""hub.Module: a module in a v1 graph, and functions made of modules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from modhub import errors
+from modhub.authoring import ModuleSpec, Value, attached_message, load_module_spec, publish
+from modhub.core import (
+    GraphState,
+    ParsedTensorInfo,
+    apply_plan,
+    check_graph,
+    convert_inputs,
+    create_state,
+    parse,
+    plan_signature,
+    show_tags,
+    state_graph,
+    tensorflow_classes,
+    to_components,
+    unique_scope,
+)
+from modhub.format import verify_bundle
+
+__all__ = ["Module", "eval_function_for_module"]
+
+
+class Module:
+    """Part of a model, with its weights, in a `tf.Graph`.
+
+    The constructor creates the module's state (variables, tables) in the graph; a call applies one of its
+    signatures, any number of times, on the same weights.
+
+    Example:
+      >>> import modhub as hub, tensorflow as tf
+      >>> def module_fn():
+      ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+      ...     hub.add_signature(inputs=x, outputs=x * tf.compat.v1.get_variable("w", initializer=3.0))
+      >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+      ...     m = hub.Module(hub.create_module_spec(module_fn))
+      ...     y = m([1.0, 2.0])
+      ...     session.run(tf.compat.v1.global_variables_initializer())
+      ...     session.run(y).tolist()
+      [3.0, 6.0]
+    """
+
+    def __init__(
+        self,
+        spec: ModuleSpec | str | os.PathLike[str],
+        trainable: bool = False,
+        name: str = "module",
+        tags: Iterable[str] | None = None,
+    ) -> None:
+        """Create the module's state in the default graph.
+
+        Variables are called "<variable scope>/<name>/...", under the first name that is free. Their initializers
+        read the published values from disk, or are those of the module_fn for a spec that was never published. They
+        are added to GLOBAL_VARIABLES and, where the publisher had them there, MODEL_VARIABLES; table initializers to
+        TABLE_INITIALIZERS; assets to ASSET_FILEPATHS. Control dependencies around the constructor do not reach them.
+
+        Args:
+          spec: a `ModuleSpec`, or the path of a published module.
+          trainable: whether the module's trainable variables are added to TRAINABLE_VARIABLES, its regularization
+            losses to REGULARIZATION_LOSSES, and at each call its update ops to UPDATE_OPS.
+          name: the name below which its variables lie.
+          tags: the tags of the graph variant to use; None means the empty set. {"train"} is usual for fine-tuning.
+
+        Raises:
+          GraphError: eager execution is on, or a `tf.function` is being traced outside any graph.
+          UnknownVariantError: the module has no variant with these tags.
+          CorruptModuleError: a file of the module is altered; see `load_module_spec` for the other errors of a path.
+          InvalidArgumentError: an argument is of the wrong kind.
+        """
+        if not isinstance(spec, ModuleSpec):
+            spec = load_module_spec(spec)
+        self._spec = spec
+        self._trainable = bool(trainable)
+        description = spec.description
+        self._variant = description.variant(tags)
+        with tensorflow_classes():
+            if description.weights is not None:
+                verify_bundle(description.weights)
+            with state_graph() as graph, unique_scope(graph, name) as scope:
+                self._name = scope
+                self._state: GraphState = create_state(description, self._variant, scope, trainable=self._trainable)
+
+    def __call__(
+        self,
+        inputs: Any = None,
+        _sentinel: None = None,
+        signature: str | None = None,
+        as_dict: bool | None = None,
+    ) -> Any:
+        """Apply a signature; only the ops that it needs are added to the graph.
+
+        Args:
+          inputs: a dict by input name; or one value for a signature of one input; or None for one of none. Values
+            are Tensors, SparseTensors, RaggedTensors, Variables, NumPy arrays or lists, of the signature's dtypes.
+          _sentinel: not to be used; the arguments after it are given by name.
+          signature: the signature's name; None means "default".
+          as_dict: whether to return all outputs as a dict, instead of the one called "default".
+
+        Returns:
+          The output "default", or a dict of all outputs by name.
+
+        Raises:
+          GraphError: the default graph is neither the module's nor inside it.
+          UnknownSignatureError, UnknownOutputError: there is no such signature, or no output "default".
+          InvalidInputError: the inputs are not those of the signature.
+        """
+        if _sentinel is not None:
+            raise errors.InvalidArgumentError(
+                f"A module takes its inputs as one argument; {_sentinel!r} was given as a second one. "
+                "Pass signature= and as_dict= by name."
+            )
+        check_graph(self._state)
+        name, definition = self._variant.signature(signature)
+        if not as_dict and "default" not in definition.outputs:
+            raise errors.UnknownOutputError(
+                f"There is no output named 'default' in the signature {name!r}. Use as_dict=True. "
+                + errors.accepted("default", definition.outputs, "outputs")
+            )
+        where = f"the signature {name!r}"
+        with tensorflow_classes():
+            plan = plan_signature(self._variant, name, training=self._trainable)
+            values = convert_inputs(inputs, definition.inputs, where)
+            applied = apply_plan(plan, self._state, values, f"{self._name.rpartition('/')[2]}_apply_{name}")
+        keys = tf.compat.v1.GraphKeys
+        for key, items in ((keys.UPDATE_OPS, applied.updates), (keys.REGULARIZATION_LOSSES, applied.losses)):
+            for item in items:
+                tf.compat.v1.add_to_collection(key, item)
+        return applied.outputs if as_dict else applied.outputs["default"]
+
+    def get_signature_names(self) -> list[str]:
+        """Return the names of the signatures, sorted."""
+        return sorted(self._variant.signatures)
+
+    def get_input_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
+        """Return what a signature takes, by input name; see `ModuleSpec.get_input_info_dict`."""
+        return {name: parse(info) for name, info in self._variant.signature(signature)[1].inputs.items()}
+
+    def get_output_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
+        """Return what a signature gives, by output name; see `ModuleSpec.get_output_info_dict`."""
+        return {name: parse(info) for name, info in self._variant.signature(signature)[1].outputs.items()}
+
+    def get_attached_message(self, key: str, message_type: Any, required: bool = False) -> Any:
+        """Return a message that the publisher attached; see `ModuleSpec.get_attached_message`."""
+        return attached_message(self._spec.description, key, message_type, self._variant.tags, required)
+
+    @property
+    def variable_map(self) -> dict[str, Any]:
+        """The variables by the name that they have in the published checkpoint, whatever scope they are in here.
+
+        A partitioned variable is the list of its parts. Fit for `tf.compat.v1.train.init_from_checkpoint`.
+        """
+        return self._state.variable_map()
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The variables, parts one by one, sorted by the names of `variable_map`."""
+        found: list[tf.Variable] = []
+        for _, value in sorted(self.variable_map.items()):
+            found.extend(value if isinstance(value, list) else [value])
+        return found
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the module was created for training."""
+        return self._trainable
+
+    def export(self, path: str | os.PathLike[str], session: tf.compat.v1.Session) -> None:
+        """Publish the module with the values that its variables have in a session.
+
+        What is written is the definition of the module, with all its variants, assets and attached messages; not
+        what was added to the graph since. Nothing is added to the graph, so it may be finalized.
+
+        Args:
+          path: the new directory; it must not exist, its parents are made.
+          session: a session of the module's graph.
+
+        Raises:
+          GraphError: the session, or the default graph, is of another graph.
+          ExportExistsError: the path exists; it is left as it was.
+          ExportError: a variable is not initialized, or a file could not be written; nothing is left behind.
+        """
+        self._check_session(session)
+        with tensorflow_classes():
+            publish(self._spec.description, self._variant, os.fspath(path), self._values(session))
+
+    def __repr__(self) -> str:
+        return f"<hub.Module {self._name!r}, tags {show_tags(self._variant.tags)}, trainable={self._trainable}>"
+
+    def _check_session(self, session: Any) -> None:
+        graph = self._state.graph
+        if tf.compat.v1.get_default_graph() is not graph:
+            raise errors.GraphError(
+                "default graph differs from the graph where the module was instantiated: "
+                "export within the same `with graph.as_default():`."
+            )
+        if getattr(session, "graph", None) is not graph:
+            raise errors.GraphError(
+                "session graph differs from the graph where the module was instantiated: pass a session of that graph."
+            )
+
+    def _values(self, session: Any) -> Iterator[Value]:
+        variables = self._state.variables
+        try:
+            # One run: a value is of one moment for all variables, and its memory is the session's own.
+            arrays = session.run(list(variables.values())) if variables else []
+        except tf.errors.FailedPreconditionError as error:
+            raise errors.ExportError(
+                f"The module cannot be exported, because a variable is not initialized: {error.message}. "
+                "Run tf.compat.v1.global_variables_initializer() first."
+            ) from error
+        keys = {id(variable): key for key, each in self.variable_map.items()
+                for variable in (each if isinstance(each, list) else [each])}  # fmt: skip
+        for variable, array in zip(variables.values(), arrays, strict=True):
+            info = variable._get_save_slice_info()
+            extent = None if info is None else tuple(zip(info.var_offset, info.var_shape, strict=True))
+            yield Value(
+                key=keys[id(variable)],
+                dtype=variable.dtype.base_dtype,
+                array=array,
+                full_shape=None if info is None else tuple(info.full_shape),
+                extent=extent,
+            )
+
+
+@contextlib.contextmanager
+def eval_function_for_module(
+    spec: ModuleSpec | str | os.PathLike[str], tags: Iterable[str] | None = None
+) -> Iterator[Callable[..., Any]]:
+    """Give a module as a Python function on values, for the length of a `with`.
+
+    Args:
+      spec: a `ModuleSpec`, or the path of a published module.
+      tags: the tags of the graph variant; None means the empty set.
+
+    Yields:
+      A function `f(inputs=None, signature=None, as_dict=None)`, which takes and returns NumPy arrays (and
+      SparseTensorValues, RaggedTensorValues), with the arguments and errors of `Module.__call__`.
+
+    Example:
+      >>> import modhub as hub, tensorflow as tf
+      >>> def module_fn():
+      ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+      ...     hub.add_signature(inputs=x, outputs=x + 1)
+      >>> with hub.eval_function_for_module(hub.create_module_spec(module_fn)) as f:
+      ...     f([1.0, 2.0]).tolist()
+      [2.0, 3.0]
+    """
+    outer = tf.compat.v1.get_default_graph() if not tf.executing_eagerly() else None
+    graph = tf.Graph()
+    with graph.as_default():
+        module = Module(spec, tags=tags)
+        placeholders, outputs = {}, {}
+        for name in module.get_signature_names():
+            with tf.compat.v1.name_scope(None):
+                placeholders[name] = {
+                    key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()
+                }
+                outputs[name] = module(placeholders[name], signature=name, as_dict=True)
+        initializers = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
+    with tf.compat.v1.Session(graph=graph) as session:
+        session.run(initializers)
+
+        def call(
+            inputs: Any = None, _sentinel: None = None, signature: str | None = None, as_dict: bool | None = None
+        ) -> Any:
+            if _sentinel is not None:
+                raise errors.InvalidArgumentError("Pass signature= and as_dict= by name.")
+            name, definition = module._variant.signature(signature)
+            if not as_dict and "default" not in definition.outputs:
+                raise errors.UnknownOutputError(
+                    f"There is no output named 'default' in the signature {name!r}. Use as_dict=True. "
+                    + errors.accepted("default", definition.outputs, "outputs")
+                )
+            values = _values_of(inputs, definition.inputs, f"the signature {name!r}")
+            feeds = {
+                tensor: part
+                for key, placeholder in placeholders[name].items()
+                for tensor, part in zip(to_components(placeholder), values[key], strict=True)
+            }
+            wanted = outputs[name] if as_dict else outputs[name]["default"]
+            return session.run(wanted, feed_dict=feeds)
+
+        with outer.as_default() if outer is not None else contextlib.nullcontext():
+            yield call
+
+
+def _placeholder(info: ParsedTensorInfo) -> Any:
+    return tf.nest.map_structure(
+        lambda spec: tf.compat.v1.placeholder(spec.dtype, spec.shape), info.type_spec, expand_composites=True
+    )
+
+
+def _values_of(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
+    """Return the arrays to feed for each input, checked as a call of the module checks them."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        values = convert_inputs(inputs, infos, where)
+        found: dict[str, list[Any]] = session.run({key: to_components(value) for key, value in values.items()})
+        return found

@@ -63,11 +63,18 @@ class ModhubError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+
+    @property
+    def message(self) -> str:
+        """What happened, where, and what to do."""
+        return str(self.args[0])
 
     # KeyError would show the repr of its argument, and OSError a tuple.
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[type[ModhubError], tuple[str]]:
+        return type(self), (self.message,)
 
 
 class HandleNotFoundError(ModhubError, FileNotFoundError):

@@ -18,7 +18,6 @@ from modhub.core import (
     check_graph,
     convert_inputs,
     create_state,
-    parse,
     plan_signature,
     show_tags,
     state_graph,
@@ -143,11 +142,11 @@ class Module:
 
     def get_input_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
         """Return what a signature takes, by input name; see `ModuleSpec.get_input_info_dict`."""
-        return {name: parse(info) for name, info in self._variant.signature(signature)[1].inputs.items()}
+        return self._spec.get_input_info_dict(signature, self._variant.tags)
 
     def get_output_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
         """Return what a signature gives, by output name; see `ModuleSpec.get_output_info_dict`."""
-        return {name: parse(info) for name, info in self._variant.signature(signature)[1].outputs.items()}
+        return self._spec.get_output_info_dict(signature, self._variant.tags)
 
     def get_attached_message(self, key: str, message_type: Any, required: bool = False) -> Any:
         """Return a message that the publisher attached; see `ModuleSpec.get_attached_message`."""
@@ -209,26 +208,19 @@ class Module:
             )
 
     def _values(self, session: Any) -> Iterator[Value]:
-        variables = self._state.variables
+        pairs = self._state.variables
         try:
             # One run: a value is of one moment for all variables, and its memory is the session's own.
-            arrays = session.run(list(variables.values())) if variables else []
+            arrays = session.run([variable for _, variable in pairs]) if pairs else []
         except tf.errors.FailedPreconditionError as error:
             raise errors.ExportError(
                 f"The module cannot be exported, because a variable is not initialized: {error.message}. "
                 "Run tf.compat.v1.global_variables_initializer() first."
             ) from error
-        keys = {id(variable): key for key, each in self.variable_map.items()
-                for variable in (each if isinstance(each, list) else [each])}  # fmt: skip
-        for variable, array in zip(variables.values(), arrays, strict=True):
-            info = variable._get_save_slice_info()
-            extent = None if info is None else tuple(zip(info.var_offset, info.var_shape, strict=True))
+        for (described, _), array in zip(pairs, arrays, strict=True):
+            full_shape = () if described.extent is None else tuple(described.shape.as_list())
             yield Value(
-                key=keys[id(variable)],
-                dtype=variable.dtype.base_dtype,
-                array=array,
-                full_shape=None if info is None else tuple(info.full_shape),
-                extent=extent,
+                key=described.key, dtype=described.dtype, array=array, full_shape=full_shape, extent=described.extent
             )
 
 
@@ -262,9 +254,7 @@ def eval_function_for_module(
         placeholders, outputs = {}, {}
         for name in module.get_signature_names():
             with tf.compat.v1.name_scope(None):
-                placeholders[name] = {
-                    key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()
-                }
+                placeholders[name] = {key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()}
                 outputs[name] = module(placeholders[name], signature=name, as_dict=True)
         initializers = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
     with tf.compat.v1.Session(graph=graph) as session:

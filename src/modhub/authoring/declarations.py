@@ -17,7 +17,7 @@ from modhub.core import describe_tensor, to_components
 
 __all__ = ["Declarations", "add_signature", "attach_message", "collect_declarations"]
 
-_SIGNATURE_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.\\/:>-]*")
+_SIGNATURE_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./:>-]*")
 _MESSAGE_KEY = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 _SUPPORTED = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
 
@@ -49,8 +49,8 @@ def add_signature(name: str | None = None, inputs: Any = None, outputs: Any = No
     """Declare a signature of the module that the surrounding module_fn defines.
 
     Args:
-      name: the signature's name; None means "default". Letters, digits and "_.-/:>\\" are allowed, as in TensorFlow's
-        name scopes, because an application is named "<module>_apply_<signature>".
+      name: the signature's name; None means "default". Letters, digits and "_.-/:>" are allowed, much as in
+        TensorFlow's name scopes, because an application is named "<module>_apply_<signature>".
       inputs: a dict from names to Tensors, SparseTensors or RaggedTensors of the module's graph, usually
         placeholders; or a single one, called "default"; or None.
       outputs: the same for what the signature returns. Variables stand for their values.

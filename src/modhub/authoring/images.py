@@ -75,9 +75,7 @@ def get_expected_image_size(
     return [shape[1], shape[2]]
 
 
-def get_num_image_channels(
-    module_or_spec: Any, signature: str | None = None, input_name: str | None = None
-) -> int:
+def get_num_image_channels(module_or_spec: Any, signature: str | None = None, input_name: str | None = None) -> int:
     """Return the number of channels of the images that a module expects; arguments as for the size.
 
     Raises:

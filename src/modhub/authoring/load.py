@@ -15,7 +15,7 @@ from modhub.authoring.checks import check_collections
 from modhub.authoring.spec import ModuleSpec
 from modhub.core import ModuleDescription, Variant, show_tags, tensorflow_classes
 from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, read_module_def, read_saved_model
-from modhub.resolve import resolve
+from modhub.handles import resolve
 
 __all__ = ["create_module_spec_from_saved_model", "load_module_spec"]
 
@@ -125,5 +125,3 @@ def _check_assets(directory: Path, variant: Variant) -> None:
             raise errors.CorruptModuleError(f"The asset {filename!r} lies outside the assets of {directory}.")
         if not path.is_file():
             raise errors.MissingAssetError(f"The asset {path} that the module needs is missing: publish it again.")
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from modhub import errors
-from modhub.core import ModuleDescription, Variant, checkpoint_key, index_variant, show_tags
+from modhub.core import ModuleDescription, Variant, index_variant, show_tags
 from modhub.format import ASSETS, BUNDLE, SAVED_MODEL, BundleWriter, asset_names, new_module_directory
 
 __all__ = ["Value", "checkpoint_values", "publish", "published_variant"]
@@ -36,7 +37,7 @@ class Value:
     key: str
     dtype: tf.DType
     array: Any
-    full_shape: tuple[int, ...] | None = None
+    full_shape: tuple[int, ...] = ()
     extent: tuple[tuple[int, int], ...] | None = None
 
 
@@ -65,25 +66,21 @@ def checkpoint_values(variant: Variant, checkpoint: str, rename: Callable[[str],
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         raise errors.CheckpointError(f"The checkpoint {checkpoint!r} cannot be read: {error}") from error
-    graph = index_variant(variant)
-    definitions = {checkpoint_key(definition): name for name, definition in graph.variables.items()}
-    for key, name in definitions.items():
+    variables = {variable.key: variable for variable in index_variant(variant).variables.values()}
+    for key, variable in variables.items():
         source = rename(key)
         if source not in shapes:
             raise errors.CheckpointError(
                 f"The variable {key!r} of the module, called {source!r}, is not found in the checkpoint "
                 f"{checkpoint!r}. " + errors.accepted(source, shapes, "tensors")
             )
-        definition, attrs = graph.variables[name], graph.nodes[name].attr
-        dtype, shape = tf.as_dtype(attrs["dtype"].type), tf.TensorShape(attrs["shape"].shape)
-        if definition.HasField("save_slice_info_def"):
-            shape = tf.TensorShape(definition.save_slice_info_def.full_shape)
-        if not shape.is_compatible_with(shapes[source]) or dtypes[source] != dtype:
+        if not variable.shape.is_compatible_with(shapes[source]) or dtypes[source] != variable.dtype:
             raise errors.CheckpointError(
-                f"The variable {key!r} of the module has shape {shape} and dtype {dtype.name}, which doesn't match "
-                f"with shape {shapes[source]} and dtype {dtypes[source].name} of {source!r} in {checkpoint!r}."
+                f"The variable {key!r} of the module has shape {variable.shape} and dtype {variable.dtype.name}, which "
+                f"doesn't match with shape {shapes[source]} and dtype {dtypes[source].name} of {source!r} in "
+                f"{checkpoint!r}."
             )
-        yield Value(key=key, dtype=dtype, array=reader.get_tensor(source))
+        yield Value(key=key, dtype=variable.dtype, array=reader.get_tensor(source))
 
 
 def publish(description: ModuleDescription, variant: Variant, path: str, values: Iterable[Value]) -> None:
@@ -120,21 +117,18 @@ def publish(description: ModuleDescription, variant: Variant, path: str, values:
 
 
 def _write_values(prefix: Path, values: Iterable[Value]) -> None:
-    writer: BundleWriter | None = None
-    iterator = iter(values)
-    first = next(iterator, None)
+    remaining = iter(values)
+    first = next(remaining, None)
     if first is None:
         return  # a module without variables has no checkpoint
     prefix.parent.mkdir()
     with BundleWriter(prefix) as writer:
-        value: Value | None = first
-        while value is not None:
+        for value in itertools.chain([first], remaining):
             number = value.dtype.as_datatype_enum
             if value.extent is None:
                 writer.add(value.key, number, value.array)
             else:
                 writer.add_slice(value.key, number, value.full_shape, value.extent, value.array)
-            value = next(iterator, None)
 
 
 def _check_variants(description: ModuleDescription, variant: Variant) -> None:
@@ -156,15 +150,11 @@ def _lacking(variant: Variant, other: Variant) -> list[str]:
 
 
 def _shapes(variant: Variant) -> dict[str, tuple[Any, ...]]:
-    graph = index_variant(variant)
-    found = {}
-    for name, definition in graph.variables.items():
-        attrs = graph.nodes[name].attr
-        info = definition.save_slice_info_def
-        partitioned = definition.HasField("save_slice_info_def")
-        shape = tuple(info.full_shape) if partitioned else tuple(dim.size for dim in attrs["shape"].shape.dim)
-        found[checkpoint_key(definition)] = (attrs["dtype"].type, *shape)
-    return found
+    variables = index_variant(variant).variables.values()
+    return {
+        variable.key: (variable.dtype, variable.shape.as_list() if variable.shape.rank is not None else None)
+        for variable in variables
+    }
 
 
 def _asset_sources(description: ModuleDescription, variant: Variant) -> dict[str, str]:

@@ -62,14 +62,14 @@ class ModuleSpec:
           UnknownVariantError, UnknownSignatureError: there is no such variant or signature.
         """
         _, definition = self._description.variant(tags).signature(signature)
-        return {name: parse(info) for name, info in definition.inputs.items()}
+        return {name: parse(info) for name, info in sorted(definition.inputs.items())}
 
     def get_output_info_dict(
         self, signature: str | None = None, tags: Iterable[str] | None = None
     ) -> dict[str, ParsedTensorInfo]:
         """Return what a signature gives; arguments, result and errors as for `get_input_info_dict`."""
         _, definition = self._description.variant(tags).signature(signature)
-        return {name: parse(info) for name, info in definition.outputs.items()}
+        return {name: parse(info) for name, info in sorted(definition.outputs.items())}
 
     def get_attached_message(
         self, key: str, message_type: Any, tags: Iterable[str] | None = None, required: bool = False

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 from tensorflow.core.protobuf import struct_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.framework import function_def_to_graph, op_def_registry
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops import control_flow_ops, resource_variable_ops
@@ -88,8 +89,7 @@ def encode_type_spec(spec: tf.TypeSpec) -> Any:
 
 def inline_call(op: tf.Operation, arguments: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Import the body of the function that an op calls into the current graph."""
-    definition = op.graph._get_function(op.get_attr("f").name)
-    fdef = definition.cached_definition if hasattr(definition, "cached_definition") else definition.definition
+    fdef = _function_def(op.graph, op.get_attr("f").name)
     graph_def, nested_to_flat = function_def_to_graph.function_def_to_graph_def(fdef)
     names = [argument.name for argument in fdef.signature.input_arg]
     del graph_def.node[: len(names)]  # the placeholders of the arguments
@@ -104,3 +104,14 @@ def inline_call(op: tf.Operation, arguments: Sequence[tf.Tensor]) -> list[tf.Ten
     feed = dict(zip((f"{name}:0" for name in names), arguments, strict=True))
     body = iter(imported)
     return [feed[result] if result in feed else next(body) for result in results]
+
+
+def _function_def(graph: tf.Graph, name: str) -> Any:
+    """Return the FunctionDef that an op of a graph calls: functions are kept by the graph around a function."""
+    while True:
+        definition = graph._get_function(name)
+        if definition is not None:
+            return getattr(definition, "cached_definition", None) or definition.definition
+        if not isinstance(graph, FuncGraph):
+            return context.get_function_def(name)
+        graph = graph.outer_graph

@@ -8,7 +8,9 @@ function of its own, which is called: tapes record calls and not imports.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -16,12 +18,17 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import renamed
+from modhub.core.functions import uniquely_named
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
 from modhub.core.state import GraphState
 from modhub.core.tensor_info import from_components, to_components
+from modhub.core.tensorflow_errors import blame_module
 
 __all__ = ["Applied", "apply_plan", "check_graph"]
+
+# What no name scope may hold; "classify:image" is a legal signature and no legal scope.
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\/>-]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +80,14 @@ def apply_plan(plan: SignaturePlan, state: GraphState, inputs: Mapping[str, Any]
     Raises:
       CorruptModuleError: the graph is one that TensorFlow refuses.
     """
-    feeds: dict[str, tf.Tensor] = {}
-    for name, value in inputs.items():
-        feeds.update(zip(plan.inputs[name], to_components(value), strict=True))
-    if tf.compat.v1.get_default_graph() is state.graph:
-        return _import(plan, state, feeds, scope)
-    return _call(plan, state, feeds, scope)
+    scope = _ILLEGAL.sub("_", scope)
+    with blame_module("the graph of the signature"):
+        feeds: dict[str, tf.Tensor] = {}
+        for name, value in inputs.items():
+            feeds.update(zip(plan.inputs[name], to_components(value), strict=True))
+        if tf.compat.v1.get_default_graph() is state.graph:
+            return _import(plan, state, feeds, scope)
+        return _call(plan, state, feeds, scope)
 
 
 def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], scope: str) -> Applied:
@@ -89,8 +98,7 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
         _import_nodes(plan, fed, absolute)
     prefix = absolute.rstrip("/")
     _recreate_contexts(plan, fed, prefix, graph)
-    for name, neighbours in plan.part.colocated.items():
-        _colocate(graph.get_operation_by_name(f"{prefix}/{name}"), neighbours, bound)
+    _recreate_colocations(plan, bound, prefix, graph)
 
     def tensor(name: str) -> tf.Tensor:
         return bound[name] if name in bound else graph.get_tensor_by_name(f"{prefix}/{name}")
@@ -105,10 +113,7 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
 def _import_nodes(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], scope: str) -> None:
     if not plan.part.graph_def.node:
         return
-    try:
-        tf.import_graph_def(plan.part.graph_def, input_map=fed, name=scope)
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        raise errors.CorruptModuleError(f"TensorFlow refuses the graph of the signature: {error}") from error
+    tf.import_graph_def(uniquely_named(plan.part.graph_def), input_map=fed, name=scope)
 
 
 def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
@@ -124,60 +129,70 @@ def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix
         _tensorflow.context_from_def(kind, renamed(definition, rename, prefix))
 
 
-def _colocate(op: tf.Operation, neighbours: Sequence[str], bound: Mapping[str, tf.Tensor]) -> None:
-    """Place an op with what took the place of the state and inputs that it was colocated with."""
-    ops = [tensor.op for name, tensor in bound.items() if name.rpartition(":")[0] in neighbours]
-    groups = dict.fromkeys(group for other in ops for group in other.colocation_groups())
-    groups.update(dict.fromkeys(group for group in op.colocation_groups() if group != b"loc:@" + op.name.encode()))
-    if groups:
-        _tensorflow.colocate(op, list(groups), next((other.device for other in ops if other.device), ""))
+def _recreate_colocations(plan: SignaturePlan, bound: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
+    """Place ops with what took the place of the state and inputs that they were colocated with."""
+    if not plan.part.colocated:
+        return
+    by_node: dict[str, list[tf.Operation]] = defaultdict(list)
+    for name, tensor in bound.items():
+        by_node[split_input(name)[0]].append(tensor.op)
+    for name, neighbours in plan.part.colocated.items():
+        op = graph.get_operation_by_name(f"{prefix}/{name}")
+        others = [other for neighbour in neighbours for other in by_node[neighbour]]
+        groups = dict.fromkeys(group for other in (*others, op) for group in other.colocation_groups())
+        groups.pop(b"loc:@" + op.name.encode(), None)  # what an op without constraints gives
+        if groups:
+            device = next((other.device for other in others if other.device), "")
+            _tensorflow.colocate(op, list(groups), device)
 
 
 def _call(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], scope: str) -> Applied:
     graph = tf.compat.v1.get_default_graph()
     arguments = {name: tensor for name, tensor in feeds.items() if name in plan.part.captures}
-    updating = bool(plan.updates)
     # Where stateful ops run by themselves one call does both; elsewhere updates must wait to be asked for.
-    together = updating and _tensorflow.runs_stateful_ops_by_itself(graph)
+    together = _tensorflow.runs_stateful_ops_by_itself(graph)
     with graph.name_scope(scope):
-        function = _function(plan, state, arguments, updates=together)
-        results = iter(function(*arguments.values()))
-        updates: list[tf.Operation] = []
-        if updating:
-            call = function if together else _function(plan, state, arguments, updates=True)
-            updates = [call(*arguments.values())[0].op] if not together else []
-    fetched = dict(zip(_fetched(plan), results, strict=True))
-    bound = {**{name: _tensorflow.capture(graph, state.tensors[name]) for name in _direct(plan, state)}, **feeds}
+        results = _function(plan, state, arguments, updates=together)(*arguments.values())
+        updates = []
+        if plan.updates:
+            token = results if together else _function(plan, state, arguments, updates=True)(*arguments.values())
+            updates = [token[-1].op]
+    bound = {name: _tensorflow.capture(graph, tensor) for name, tensor in _direct(plan, state).items()}
+    bound.update(feeds)
+    bound.update(zip(_fetched(plan), results, strict=False))  # the token has no name
     return Applied(
-        outputs=_pack(plan, lambda name: bound[name] if name in bound else fetched[name]),
+        outputs=_pack(plan, bound.__getitem__),
         updates=updates,
-        losses=[fetched[name] for name in plan.losses],
+        losses=[bound[name] for name in plan.losses],
     )
 
 
 def _function(
     plan: SignaturePlan, state: GraphState, arguments: Mapping[str, tf.Tensor], *, updates: bool
 ) -> Callable[..., Any]:
-    """Return a plan as a function of its inputs, with the state captured; made once for each."""
+    """Return a plan as a function of its inputs, with the state captured; made once for each.
+
+    It returns what `_fetched` lists, and a token that is ready once the update ops ran, if `updates`.
+    """
     key = (plan, updates)
-    if key in state.functions:
-        return state.functions[key]  # type: ignore[no-any-return]
+    if key not in state.functions:
 
-    def body(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        graph = tf.compat.v1.get_default_graph()
-        fed = dict(zip(arguments, tensors, strict=True))
-        for name in plan.part.captures:
-            if name not in fed:
-                fed[name] = _tensorflow.capture(graph, state.tensors[name])
-        with graph.name_scope("signature") as scope:
-            _import_nodes(plan, fed, scope)
-        ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
-        with tf.control_dependencies(ops):
-            return [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
+        def body(*tensors: tf.Tensor) -> list[tf.Tensor]:
+            graph = tf.compat.v1.get_default_graph()
+            fed = dict(zip(arguments, tensors, strict=True))
+            for name in plan.part.captures:
+                if name not in fed:
+                    fed[name] = _tensorflow.capture(graph, state.tensors[name])
+            with graph.name_scope("signature") as scope:
+                _import_nodes(plan, fed, scope)
+            results = [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
+            ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
+            with tf.control_dependencies(ops):
+                return [*results, tf.constant(0)]
 
-    signature = [tf.TensorSpec(None, tensor.dtype) for tensor in arguments.values()]
-    with state.graph.as_default(), tf.control_dependencies(None):
-        state.functions[key] = tf.compat.v1.wrap_function(body, signature)
+        signature = [tf.TensorSpec(None, tensor.dtype) for tensor in arguments.values()]
+        with state.graph.as_default(), tf.control_dependencies(None):
+            state.functions[key] = tf.compat.v1.wrap_function(body, signature)
     return state.functions[key]  # type: ignore[no-any-return]
 
 
@@ -189,9 +204,9 @@ def _fetched(plan: SignaturePlan) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name not in fed and split_input(name)[0] in computed]
 
 
-def _direct(plan: SignaturePlan, state: GraphState) -> list[str]:
+def _direct(plan: SignaturePlan, state: GraphState) -> dict[str, tf.Tensor]:
     """Return the outputs that are state themselves (the path of a vocabulary, say)."""
-    return [name for names in plan.outputs.values() for name in names if name in state.tensors]
+    return {name: state.tensors[name] for names in plan.outputs.values() for name in names if name in state.tensors}
 
 
 def _pack(plan: SignaturePlan, tensor: Callable[[str], tf.Tensor]) -> dict[str, Any]:

@@ -101,8 +101,7 @@ class ModuleDescription:
                 return variant
         known = [show_tags(variant.tags) for variant in self.variants]
         raise errors.UnknownVariantError(
-            f"No such graph variant: tags={show_tags(wanted)}. "
-            + errors.accepted(show_tags(wanted), known, "tag sets")
+            f"No such graph variant: tags={show_tags(wanted)}. " + errors.accepted(show_tags(wanted), known, "tag sets")
         )
 
     def __iter__(self) -> Iterator[Variant]:
@@ -133,9 +132,8 @@ def as_tag_set(tags: Iterable[str] | None) -> frozenset[str]:
         )
     try:
         wanted = frozenset(tags or ())
-    except TypeError:
-        wanted = frozenset((None,))
+    except TypeError as error:
+        raise errors.InvalidArgumentError(f"tags={tags!r} is not a set of strings.") from error
     if not all(isinstance(tag, str) for tag in wanted):
-        raise errors.InvalidArgumentError(f"tags={tags!r} is not a set of strings.")
+        raise errors.InvalidArgumentError(f"tags={tags!r} holds something else than strings.")
     return wanted
-

@@ -38,16 +38,14 @@ class _GradientArray:
     def __init__(self, op: tf.Operation, flow: tf.Tensor) -> None:
         handle = op.inputs[0]
         # All ops of one tf.gradients call must share one array, those of two calls must not.
-        source = _gradients_scope(op)
-        with tf.compat.v1.colocate_with(handle):
-            self.handle, _ = _raw.TensorArrayGradV3(handle=handle, flow_in=flow, source=source)
-            with tf.control_dependencies([self.handle]):
-                self.flow = tf.identity(flow)
+        self.handle, _ = _raw.TensorArrayGradV3(handle=handle, flow_in=flow, source=_gradients_scope(op))
+        with tf.control_dependencies([self.handle]):
+            self.flow = tf.identity(flow)
 
 
 def _gradients_scope(op: tf.Operation) -> str:
     """Return the scope of the tf.gradients call under way: gradient functions run in "<scope>/<op name>_grad"."""
-    scope = op.graph.get_name_scope()
+    scope: str = op.graph.get_name_scope()
     return scope.partition(f"{op.name}_grad")[0].rstrip("/") or scope
 
 

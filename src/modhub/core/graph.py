@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import types_pb2, variable_pb2
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import control_flow_pb2
 
 from modhub import errors
@@ -16,6 +15,8 @@ from modhub.core.description import Variant, show_tags
 from modhub.core.names import node_of, tensor_name
 from modhub.core.refs import rewrite_refs
 from modhub.core.tensor_info import tensor_names
+from modhub.core.tensorflow_errors import blame_module
+from modhub.core.variables import ModuleVariable, parse_variables
 
 __all__ = ["VariantGraph", "index_variant", "is_state_op"]
 
@@ -30,7 +31,7 @@ class VariantGraph:
       nodes: NodeDefs by name, refs rewritten as resources.
       values: name of a tensor that was a ref -> the tensor that holds its value.
       state: names of the nodes that are state: variables, tables, queues, and constants that name assets.
-      variables: VariableDefs of GLOBAL_VARIABLES, by variable name ("w").
+      variables: those of GLOBAL_VARIABLES, by name ("w").
       contexts: the outermost v1 control-flow contexts, as ("cond" | "while", definition).
       functions: FunctionDefs by name.
       versions: the VersionDef of the GraphDef.
@@ -39,7 +40,7 @@ class VariantGraph:
     nodes: Mapping[str, Any]
     values: Mapping[str, str]
     state: frozenset[str]
-    variables: Mapping[str, Any]
+    variables: Mapping[str, ModuleVariable]
     contexts: tuple[tuple[str, Any], ...]
     functions: Mapping[str, Any]
     versions: Any
@@ -56,7 +57,8 @@ def index_variant(variant: Variant) -> VariantGraph:
       CorruptModuleError: the graph, or a collection that describes it, does not parse or contradicts itself.
     """
     if "graph" not in variant.memo:
-        variant.memo["graph"] = _index(variant)
+        with blame_module(f"the graph variant with tags {show_tags(variant.tags)}"):
+            variant.memo["graph"] = _index(variant)
     graph: VariantGraph = variant.memo["graph"]
     return graph
 
@@ -74,13 +76,11 @@ def is_state_op(op: str) -> bool:
 
 
 def _index(variant: Variant) -> VariantGraph:
-    where = f"the graph variant with tags {show_tags(variant.tags)}"
     graph_def = variant.meta_graph.graph_def
     nodes = {node.name: node for node in graph_def.node}
     if len(nodes) != len(graph_def.node):
-        raise errors.CorruptModuleError(f"In {where} two nodes have the same name.")
-    variables = _variables(variant, where)
-    contexts = _contexts(variant, where)
+        raise errors.CorruptModuleError("In a graph of the module two nodes have the same name.")
+    contexts = _contexts(variant)
     rewrite = rewrite_refs(nodes, _fetched(variant))
     if rewrite is not None:
         nodes = rewrite.nodes
@@ -92,7 +92,7 @@ def _index(variant: Variant) -> VariantGraph:
         nodes=nodes,
         values=rewrite.values if rewrite else {},
         state=frozenset(state | (assets & nodes.keys())),
-        variables=variables,
+        variables=parse_variables(variant, nodes),
         contexts=contexts,
         functions={function.signature.name: function for function in graph_def.library.function},
         versions=graph_def.versions,
@@ -108,26 +108,12 @@ def _fetched(variant: Variant) -> Iterable[str]:
         yield tensor_name(name)
 
 
-def _variables(variant: Variant, where: str) -> dict[str, Any]:
-    found = {}
-    for item in variant.collection("variables"):
-        try:
-            definition = variable_pb2.VariableDef.FromString(item)
-        except (DecodeError, TypeError) as error:
-            raise errors.CorruptModuleError(f"In {where} the collection 'variables' does not parse.") from error
-        found[node_of(definition.variable_name)] = definition
-    return found
-
-
-def _contexts(variant: Variant, where: str) -> tuple[tuple[str, Any], ...]:
-    found = []
-    for collection, (kind, message) in _CONTEXTS.items():
-        for item in variant.collection(collection):
-            try:
-                found.append((kind, getattr(control_flow_pb2, message).FromString(item)))
-            except (DecodeError, TypeError) as error:
-                raise errors.CorruptModuleError(f"In {where} the collection {collection!r} does not parse.") from error
-    return tuple(found)
+def _contexts(variant: Variant) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (kind, getattr(control_flow_pb2, message).FromString(item))
+        for collection, (kind, message) in _CONTEXTS.items()
+        for item in variant.collection(collection)
+    )
 
 
 def _with_reads(kind: str, definition: Any, reads: Mapping[str, str]) -> Any:

@@ -46,4 +46,6 @@ def unknown_op(op: str) -> errors.UnknownOpError:
             "If a package of yours registers it, import that package before the module is used "
             "(`tf.load_op_library` for a library of ops)."
         )
-    return errors.UnknownOpError(f"The module uses the op {op!r}, which TensorFlow {tf.__version__} does not know. {hint}")
+    return errors.UnknownOpError(
+        f"The module uses the op {op!r}, which TensorFlow {tf.__version__} does not know. {hint}"
+    )

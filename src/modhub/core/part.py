@@ -6,7 +6,6 @@ The one piece of GraphDef surgery; signatures (`plan`) and state (`state`) are p
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from tensorflow.core.framework import graph_pb2
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import needed_nodes, trimmed
-from modhub.core.gradients import GRADIENTS
+from modhub.core.functions import called_functions, set_gradient
 from modhub.core.graph import VariantGraph
 from modhub.core.missing_ops import unknown_op
 from modhub.core.names import node_of, split_input
@@ -59,11 +58,10 @@ def ancestors(graph: VariantGraph, roots: Iterable[str], cut: set[str], state: f
             raise errors.CorruptModuleError(f"The graph refers to a node {name!r} that it does not have.")
         found.add(name)
         for given in node.input:
+            # A control edge counts as one to output 0: if a fed op is cut, there is nothing left to wait for.
             source, index = split_input(given.removeprefix("^"))
-            if source not in found and source not in state:
-                # A control edge to a fed op has nothing left to wait for.
-                if f"{source}:{0 if given.startswith('^') else index}" not in cut:
-                    pending.append(source)
+            if source not in found and source not in state and f"{source}:{index}" not in cut:
+                pending.append(source)
     return found
 
 
@@ -90,7 +88,6 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
     captures: set[str] = set()
     colocated: dict[str, tuple[str, ...]] = {}
     frames: dict[str, str] = {}
-    functions = _Functions(graph.functions)
     fed = state | {node_of(name) for name in cut}
     for name in graph.nodes:  # in the order of the graph, so that equal modules give equal parts
         if name in kept:
@@ -101,11 +98,8 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
                 colocated[name] = cut_neighbours
             if node.op == "Enter":
                 frames[name] = node.attr["frame_name"].s.decode()
-            functions.rename(node)
-    part.library.function.extend(functions.taken())
-    for op in sorted({node.op for node in part.node} | functions.ops()):
-        if _tensorflow.op_def(op) is None and op not in functions.names():
-            raise unknown_op(op)
+    part.library.function.extend(called_functions(part.node, graph.functions))
+    _check_ops(part)
     return Part(
         graph_def=part,
         captures=tuple(sorted(captures)),
@@ -132,11 +126,7 @@ def _clean(node: Any, kept: set[str], captures: set[str], cut: set[str], fed: fr
         node.input.extend(inputs)
     node.device = ""
     node.attr.pop("_output_shapes", None)
-    gradient = GRADIENTS.get(node.op)
-    if gradient is not None:
-        node.attr["_gradient_op_type"].s = gradient.encode()
-    else:
-        node.attr.pop("_gradient_op_type", None)  # registered, if anywhere, in the process that made the module
+    set_gradient(node)
     if "_class" not in node.attr:
         return ()
     groups = [group.decode() for group in node.attr["_class"].list.s]
@@ -149,52 +139,9 @@ def _clean(node: Any, kept: set[str], captures: set[str], cut: set[str], fed: fr
     return tuple(name for name in names if name not in kept and name in fed)
 
 
-class _Functions:
-    """The functions that a part calls, renamed so that those of two modules never meet under one name."""
-
-    def __init__(self, library: Mapping[str, Any]) -> None:
-        self._library = library
-        self._taken: dict[str, Any] = {}
-        digest = hashlib.sha256()
-        for name in sorted(library):
-            digest.update(library[name].SerializeToString(deterministic=True))
-        self._suffix = "_modhub_" + digest.hexdigest()[:12]
-
-    def rename(self, node: Any) -> None:
-        """Rename the functions that a node calls, and take them."""
-        if not self._library:
-            return
-        if node.op in self._library:
-            node.op = self._take(node.op)
-        for value in node.attr.values():
-            for func in (value.func, *value.list.func) if value.WhichOneof("value") in ("func", "list") else ():
-                if func.name in self._library:
-                    func.name = self._take(func.name)
-
-    def taken(self) -> list[Any]:
-        return [function for function in self._taken.values() if function is not None]
-
-    def names(self) -> set[str]:
-        return {function.signature.name for function in self.taken()}
-
-    def ops(self) -> set[str]:
-        return {node.op for function in self.taken() for node in function.node_def}
-
-    def _take(self, name: str) -> str:
-        new = name + self._suffix
-        if name not in self._taken:
-            self._taken[name] = None  # functions may call each other
-            function = type(self._library[name])()
-            function.CopyFrom(self._library[name])
-            function.signature.name = new
-            for key in ("forward_function_name", "backward_function_name", "gradient_op_type"):
-                function.attr.pop(key, None)
-            for node in function.node_def:
-                node.device = ""
-                gradient = GRADIENTS.get(node.op)
-                node.attr.pop("_gradient_op_type", None)
-                if gradient is not None:
-                    node.attr["_gradient_op_type"].s = gradient.encode()
-                self.rename(node)
-            self._taken[name] = function
-        return new
+def _check_ops(part: Any) -> None:
+    functions = part.library.function
+    used = {node.op for node in part.node} | {node.op for function in functions for node in function.node_def}
+    for op in sorted(used - {function.signature.name for function in functions}):
+        if _tensorflow.op_def(op) is None:
+            raise unknown_op(op)

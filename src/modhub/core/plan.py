@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from modhub.core.description import Variant
 from modhub.core.graph import VariantGraph, index_variant
-from modhub.core.names import node_of, tensor_name
-from modhub.core.part import Part, ancestors, take_part
+from modhub.core.names import node_of, split_input, tensor_name
+from modhub.core.part import Part, take_part
 from modhub.core.tensor_info import tensor_names
+from modhub.core.tensorflow_errors import blame_module
 
 __all__ = ["SignaturePlan", "input_losses", "plan_signature"]
 
@@ -53,7 +55,8 @@ def plan_signature(variant: Variant, name: str, *, training: bool) -> SignatureP
     """
     key = ("plan", name, training)
     if key not in variant.memo:
-        variant.memo[key] = _plan(variant, name, training)
+        with blame_module("the graph of the signature"):
+            variant.memo[key] = _plan(variant, name, training)
     plan: SignaturePlan = variant.memo[key]
     return plan
 
@@ -65,15 +68,16 @@ def input_losses(variant: Variant) -> tuple[list[str], list[str]]:
     """
     graph = index_variant(variant)
     losses = [tensor_name(name) for name in variant.collection("regularization_losses")]
-    free = [loss for loss in losses if not _unfed(graph, loss, set())]
+    unfed = _need_unfed(graph, set())
+    free = [loss for loss in losses if node_of(graph.value(loss)) not in unfed]
     return free, [loss for loss in losses if loss not in free]
 
 
 def _plan(variant: Variant, name: str, training: bool) -> SignaturePlan:
     graph = index_variant(variant)
     signature = variant.signatures[name]
-    inputs = {key: tensor_names(info) for key, info in signature.inputs.items()}
-    outputs = {key: tuple(map(graph.value, tensor_names(info))) for key, info in signature.outputs.items()}
+    inputs = {key: tensor_names(info) for key, info in sorted(signature.inputs.items())}
+    outputs = {key: tuple(map(graph.value, tensor_names(info))) for key, info in sorted(signature.outputs.items())}
     cut = {tensor for tensors in inputs.values() for tensor in tensors}
     updates, losses = _for_training(variant, graph, cut) if training else ((), ())
     fetched = [tensor for tensors in outputs.values() for tensor in tensors if tensor not in cut]
@@ -95,15 +99,30 @@ def _for_training(variant: Variant, graph: VariantGraph, cut: set[str]) -> tuple
     Those that need another signature's inputs could only fail; those that need no input at all (a step counter)
     belong to each application too, as they did in tensorflow_hub.
     """
-    updates = tuple(dict.fromkeys(node_of(name) for name in variant.collection("update_ops")))
-    _, losses = input_losses(variant)
+    unfed = _need_unfed(graph, cut)
+    updates = dict.fromkeys(node_of(name) for name in variant.collection("update_ops"))
+    losses = map(graph.value, input_losses(variant)[1])
     return (
-        tuple(update for update in updates if not _unfed(graph, update, cut)),
-        tuple(graph.value(loss) for loss in losses if not _unfed(graph, loss, cut)),
+        tuple(update for update in updates if update not in unfed),
+        tuple(loss for loss in losses if node_of(loss) not in unfed),
     )
 
 
-def _unfed(graph: VariantGraph, fetched: str, cut: set[str]) -> bool:
-    """Tell whether a tensor or op needs a placeholder that is not fed."""
-    needed = ancestors(graph, [node_of(graph.value(fetched))], cut, graph.state)
-    return any(graph.nodes[name].op in _UNFED for name in needed)
+def _need_unfed(graph: VariantGraph, cut: set[str]) -> set[str]:
+    """Return the names of the nodes that cannot run, because they need a placeholder that is not fed."""
+    pending = [node.name for node in graph.nodes.values() if node.op in _UNFED and f"{node.name}:0" not in cut]
+    if not pending:
+        return set()
+    consumers: dict[str, list[str]] = defaultdict(list)
+    for node in graph.nodes.values():
+        for given in node.input:
+            source, index = split_input(given.removeprefix("^"))
+            if source not in graph.state and f"{source}:{index}" not in cut:
+                consumers[source].append(node.name)
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending.extend(consumers[name])
+    return found

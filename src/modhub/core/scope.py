@@ -61,7 +61,7 @@ def unique_scope(graph: tf.Graph, name: str) -> Iterator[str]:
     """
     if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name) or name.endswith("/"):
         raise errors.InvalidArgumentError(
-            f"name={name!r} is not a legal scope name: use letters, digits and '_.-/>', and begin with a letter or digit."
+            f"name={name!r} is not a legal scope name: use letters, digits and '_.-/>', a letter or digit first."
         )
     while True:
         # Each turn uses up one name of the variable scope, so the loop ends at the first that no op has.

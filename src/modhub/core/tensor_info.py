@@ -12,8 +12,17 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.names import tensor_name
+from modhub.core.tensorflow_errors import blame_module
 
-__all__ = ["ParsedTensorInfo", "convert_inputs", "describe_tensor", "from_components", "parse", "tensor_names", "to_components"]
+__all__ = [
+    "ParsedTensorInfo",
+    "convert_inputs",
+    "describe_tensor",
+    "from_components",
+    "parse",
+    "tensor_names",
+    "to_components",
+]
 
 Value = Any  # a tf.Tensor, SparseTensor or RaggedTensor
 
@@ -58,7 +67,10 @@ class ParsedTensorInfo:
 
 def parse(info: Any) -> ParsedTensorInfo:
     """Return what a TensorInfo message says."""
-    dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+    with blame_module("the description of a tensor in a signature"):
+        dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+    if shape.rank and any(dim is not None and dim < 0 for dim in shape.as_list()):
+        raise errors.CorruptModuleError(f"A signature describes a tensor of the impossible shape {shape}.")
     encoding = info.WhichOneof("encoding")
     spec: tf.TypeSpec | None
     if encoding == "coo_sparse":
@@ -78,6 +90,7 @@ def parse(info: Any) -> ParsedTensorInfo:
 def tensor_names(info: Any) -> tuple[str, ...]:
     """Return the names of the tensors that make up what a TensorInfo describes, as `tf.nest.flatten` orders them."""
     encoding = info.WhichOneof("encoding")
+    names: tuple[str, ...]
     if encoding == "coo_sparse":
         sparse = info.coo_sparse
         names = (sparse.indices_tensor_name, sparse.values_tensor_name, sparse.dense_shape_tensor_name)

@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Iterator
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from modhub import errors
 
-__all__ = ["tensorflow_classes"]
+__all__ = ["blame_module", "tensorflow_classes"]
 
 
 class _Bridge:
@@ -21,7 +22,7 @@ class _Bridge:
 
     node_def = None
     op = None
-    message: str
+    error_code = tf.errors.NOT_FOUND
 
     @property
     def experimental_payloads(self) -> dict[bytes, bytes]:
@@ -43,9 +44,13 @@ class UnknownOpError(_Bridge, errors.UnknownOpError, tf.errors.NotFoundError):
 class CorruptModuleError(_Bridge, errors.CorruptModuleError, tf.errors.DataLossError):
     """Damaged files, for code that catches `tf.errors.DataLossError`."""
 
+    error_code = tf.errors.DATA_LOSS
+
 
 class ExportExistsError(_Bridge, errors.ExportExistsError, tf.errors.AlreadyExistsError):
     """A target that exists, for code that catches `tf.errors.AlreadyExistsError`."""
+
+    error_code = tf.errors.ALREADY_EXISTS
 
 
 _SUBCLASSES: dict[type[errors.ModhubError], type[errors.ModhubError]] = {
@@ -67,3 +72,26 @@ def tensorflow_classes() -> Iterator[None]:
         if subclass is None:
             raise
         raise subclass(error.message).with_traceback(error.__traceback__) from error.__cause__
+
+
+@contextlib.contextmanager
+def blame_module(what: str) -> Iterator[None]:
+    """Raise what TensorFlow and protobuf say of a module's own data as a CorruptModuleError.
+
+    Nothing checksums a graph, so a damaged one is found where it is used, by whoever stumbles over it. The caller's
+    data must have been checked before.
+    """
+    try:
+        yield
+    except errors.ModhubError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        AssertionError,
+        DecodeError,
+        tf.errors.OpError,
+    ) as error:
+        raise errors.CorruptModuleError(f"TensorFlow refuses {what}: {type(error).__name__}: {error}") from error

@@ -1,5 +1,5 @@
 """From a handle to a local directory. No TensorFlow."""
 
-from modhub.resolve.handle import resolve
+from modhub.handles.handle import resolve
 
 __all__ = ["resolve"]

@@ -1,0 +1,98 @@
+"""Publish, load, apply and fine-tune TF1 Hub modules on today's TensorFlow.
+
+    import modhub as hub
+
+The names below arrive on first use (PEP 562), so that `import modhub` costs milliseconds and no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from modhub._version import __version__
+
+if TYPE_CHECKING:
+    from modhub import errors
+    from modhub.authoring import (
+        ModuleSpec,
+        add_signature,
+        attach_image_module_info,
+        attach_message,
+        create_module_spec,
+        create_module_spec_from_saved_model,
+        get_expected_image_size,
+        get_num_image_channels,
+        load_module_spec,
+    )
+    from modhub.format import ImageModuleInfo
+    from modhub.module import Module, eval_function_for_module
+
+__all__ = [
+    "ImageModuleInfo",
+    "Module",
+    "ModuleSpec",
+    "__version__",
+    "add_signature",
+    "attach_image_module_info",
+    "attach_message",
+    "create_module_spec",
+    "create_module_spec_from_saved_model",
+    "errors",
+    "eval_function_for_module",
+    "get_expected_image_size",
+    "get_num_image_channels",
+    "load_module_spec",
+]
+
+_ROOM_OF = {
+    "ImageModuleInfo": "modhub.format",
+    "Module": "modhub.module",
+    "ModuleSpec": "modhub.authoring",
+    "add_signature": "modhub.authoring",
+    "attach_image_module_info": "modhub.authoring",
+    "attach_message": "modhub.authoring",
+    "create_module_spec": "modhub.authoring",
+    "create_module_spec_from_saved_model": "modhub.authoring",
+    "eval_function_for_module": "modhub.module",
+    "get_expected_image_size": "modhub.authoring",
+    "get_num_image_channels": "modhub.authoring",
+    "load_module_spec": "modhub.authoring",
+}
+
+
+# A type checker has the imports above; seeing this too, it would believe in any name.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name == "errors":
+            return importlib.import_module("modhub.errors")
+        if name not in _ROOM_OF:
+            raise _no_such_attribute(name)
+        try:
+            room = importlib.import_module(_ROOM_OF[name])
+        except ModuleNotFoundError as error:
+            if error.name != "tensorflow":
+                raise
+            # `from None`: the message says all that "No module named 'tensorflow'" would.
+            raise ImportError(
+                f"modhub.{name} needs TensorFlow, which is not installed: pip install 'modhub[tf]' "
+                "(or 'modhub[cpu]', which is smaller and leaves out the GPU)",
+                name="tensorflow",
+            ) from None
+        value = getattr(room, name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _no_such_attribute(name: str) -> AttributeError:
+    message = f"module 'modhub' has no attribute {name!r}."
+    # Python itself asks for names such as __path__ and __wrapped__, and reads no message.
+    if not name.startswith("__"):
+        message += " " + importlib.import_module("modhub.errors").accepted(name, __all__, "names")
+    # With `name` given, and no `obj`, a traceback leaves out Python's own suggestion, the same one once more.
+    return AttributeError(message, name=name)

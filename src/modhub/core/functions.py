@@ -1,0 +1,88 @@
+"""The function library of a graph: which functions a part calls, and names for them that nothing else has."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tensorflow.core.framework import graph_pb2
+
+from modhub.core.gradients import GRADIENTS
+
+__all__ = ["called_functions", "set_gradient", "uniquely_named"]
+
+_serial = itertools.count()
+
+
+def called_functions(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
+    """Return copies of the functions that nodes call, directly or not, fit for import; sorted by name."""
+    found: dict[str, Any] = {}
+    pending = [name for node in nodes for name in _calls(node, library)] if library else []
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        function = type(library[name])()
+        function.CopyFrom(library[name])
+        found[name] = function
+        for key in ("forward_function_name", "backward_function_name", "gradient_op_type"):
+            function.attr.pop(key, None)
+        for node in function.node_def:
+            node.device = ""
+            set_gradient(node)
+            pending.extend(_calls(node, library))
+    return [found[name] for name in sorted(found)]
+
+
+def set_gradient(node: Any) -> None:
+    """Give an op the gradient of ours, or its type's: one it came with was registered in its maker's process."""
+    node.attr.pop("_gradient_op_type", None)
+    gradient = GRADIENTS.get(node.op)
+    if gradient is not None:
+        node.attr["_gradient_op_type"].s = gradient.encode()
+
+
+def uniquely_named(graph_def: Any) -> Any:
+    """Return a GraphDef whose functions have names that this process has not seen; itself where it has none.
+
+    Functions are known to the whole process by name, and the gradients of loops store rewritten ones beside them:
+    two modules, or two applications of one, must not meet there.
+    """
+    if not graph_def.library.function:
+        return graph_def
+    suffix = f"_modhub_{next(_serial)}"
+    new = graph_pb2.GraphDef()
+    new.CopyFrom(graph_def)
+    names = {function.signature.name for function in new.library.function}
+    for function in new.library.function:
+        function.signature.name += suffix
+        for node in function.node_def:
+            _rename_calls(node, names, suffix)
+    for node in new.node:
+        _rename_calls(node, names, suffix)
+    return new
+
+
+def _functions_of(node: Any) -> Iterator[Any]:
+    """Yield the NameAttrLists in a node's attributes."""
+    for value in node.attr.values():
+        kind = value.WhichOneof("value")
+        if kind == "func":
+            yield value.func
+        elif kind == "list":
+            yield from value.list.func
+
+
+def _calls(node: Any, library: Mapping[str, Any]) -> Iterator[str]:
+    if node.op in library:
+        yield node.op
+    yield from (func.name for func in _functions_of(node) if func.name in library)
+
+
+def _rename_calls(node: Any, names: set[str], suffix: str) -> None:
+    if node.op in names:
+        node.op += suffix
+    for func in _functions_of(node):
+        if func.name in names:
+            func.name += suffix

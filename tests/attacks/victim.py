@@ -1,9 +1,10 @@
 """Loads damaged modules, one after the other, and says what became of each: run as a process that may die.
 
-    victim.py MODULE FILE < mutations.json > outcomes.jsonl
+    victim.py < jobs.json > outcomes.jsonl
 
-For each mutation of FILE in a copy of MODULE one line {"mutation", "outcome", "seconds", "rss"}: the outcome is the
-class of modhub's error, "loads", or "raw: ..." for anything else; rss is the peak memory so far, in KiB.
+A job is [module, file, mutations]. For each mutation of the file, in a copy of the module, a line {"begin"} and then
+a line {"module", "file", "mutation", "outcome", "rss"}: the outcome is the class of modhub's error, "loads", or
+"raw: ..." for anything else; rss is the peak memory so far, in KiB.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import resource
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -49,25 +49,25 @@ def use(path: Path) -> str:
     return "loads"
 
 
-def main(module: str, file: str) -> None:
+def attack(module: str, file: str, mutations: list[tuple[str, int, int]]) -> None:
     data = (Path(module) / file).read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "module"
         shutil.copytree(module, copy)
         os.chmod(copy / file, 0o644)
-        for mutation in json.load(sys.stdin):
+        for mutation in mutations:
             (copy / file).write_bytes(apply_mutation(data, tuple(mutation)))
-            print(json.dumps({"begin": mutation}), flush=True)
-            start = time.monotonic()
-            outcome = use(copy)
-            line = {
+            print(json.dumps({"begin": [module, file, mutation]}), flush=True)
+            outcome = {
+                "module": module,
+                "file": file,
                 "mutation": mutation,
-                "outcome": outcome,
-                "seconds": time.monotonic() - start,
+                "outcome": use(copy),
                 "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
             }
-            print(json.dumps(line), flush=True)
+            print(json.dumps(outcome), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for job in json.load(sys.stdin):
+        attack(*job)

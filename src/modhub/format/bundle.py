@@ -6,6 +6,7 @@ such files), the bytes of the tensors. Facts: TensorFlow's tensor_bundle.proto, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,12 +115,14 @@ def read_bundle(prefix: Path) -> Bundle:
 def _read_index(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_INDEX_BYTES + 1)
+            # Asked for first: a read of at most so many bytes would allocate them all.
+            fits = os.fstat(file.fileno()).st_size <= _MOST_INDEX_BYTES
+            data = file.read() if fits else b""
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAModuleError(f"{str(path)!r} does not exist: the module has no weights there.") from error
     except IsADirectoryError as error:
         raise CorruptModuleError(f"{str(path)!r} is a directory; a module has a file there.") from error
-    if len(data) > _MOST_INDEX_BYTES:
+    if not fits:
         raise CorruptModuleError(f"{str(path)!r} has more than {_MOST_INDEX_BYTES} bytes; no index has.")
     return data
 

@@ -141,12 +141,13 @@ def _flush_tree(directory: Path) -> None:
 
 
 def _write_marker(directory: Path) -> None:
-    """Write the file that makes the directory a module, as the last one."""
-    marker = directory / MODULE_DEF
+    """Write the file that makes the directory a module, as the last one; it is never there without its contents."""
+    marker = directory / f"{MODULE_DEF}.partial"
     with marker.open("xb") as file:
         file.write(MODULE_DEF_BYTES)
         file.flush()
         os.fsync(file.fileno())
+    marker.rename(directory / MODULE_DEF)
     _flush_directory(directory)
 
 

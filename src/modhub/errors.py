@@ -20,6 +20,7 @@
     ├── GraphError                 (RuntimeError)           the wrong graph, session or mode
     └── ExportError                (RuntimeError)           a module that could not be written
         ├── ExportExistsError      (FileExistsError)        the target is there already
+        ├── UninitializedError                              a variable has no value yet
         └── CheckpointError        (ValueError)             the checkpoint does not fit the module
 
 Each concrete class also inherits the builtin that code written for tensorflow_hub catches. Where that code
@@ -48,6 +49,7 @@ __all__ = [
     "ModuleDefinitionError",
     "ModuleFormatError",
     "NotAModuleError",
+    "UninitializedError",
     "UnknownInputError",
     "UnknownOpError",
     "UnknownOutputError",
@@ -151,6 +153,10 @@ class ExportError(ModhubError, RuntimeError):
 
 class ExportExistsError(ExportError, FileExistsError):
     """An export to a path that exists; it is left as it was."""
+
+
+class UninitializedError(ExportError):
+    """An export of a variable that no initializer has given a value."""
 
 
 class CheckpointError(ExportError, ValueError):

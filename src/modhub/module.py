@@ -49,6 +49,7 @@ class Module:
       [3.0, 6.0]
     """
 
+    @tf.autograph.experimental.do_not_convert
     def __init__(
         self,
         spec: ModuleSpec | str | os.PathLike[str],
@@ -89,6 +90,8 @@ class Module:
                 self._name = scope
                 self._state: GraphState = create_state(description, self._variant, scope, trainable=self._trainable)
 
+    # Functions that tf.function and Dataset.map trace are rewritten with all that they call, except where it says so.
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self,
         inputs: Any = None,
@@ -113,18 +116,9 @@ class Module:
           UnknownSignatureError, UnknownOutputError: there is no such signature, or no output "default".
           InvalidInputError: the inputs are not those of the signature.
         """
-        if _sentinel is not None:
-            raise errors.InvalidArgumentError(
-                f"A module takes its inputs as one argument; {_sentinel!r} was given as a second one. "
-                "Pass signature= and as_dict= by name."
-            )
+        _check_sentinel(_sentinel)
         check_graph(self._state)
-        name, definition = self._variant.signature(signature)
-        if not as_dict and "default" not in definition.outputs:
-            raise errors.UnknownOutputError(
-                f"There is no output named 'default' in the signature {name!r}. Use as_dict=True. "
-                + errors.accepted("default", definition.outputs, "outputs")
-            )
+        name, definition = self._signature(signature, as_dict)
         where = f"the signature {name!r}"
         with tensorflow_classes():
             plan = plan_signature(self._variant, name, training=self._trainable)
@@ -186,7 +180,8 @@ class Module:
         Raises:
           GraphError: the session, or the default graph, is of another graph.
           ExportExistsError: the path exists; it is left as it was.
-          ExportError: a variable is not initialized, or a file could not be written; nothing is left behind.
+          UninitializedError: a variable is not initialized.
+          ExportError: a file could not be written. Nothing is left behind after any of these.
         """
         self._check_session(session)
         with tensorflow_classes():
@@ -194,6 +189,16 @@ class Module:
 
     def __repr__(self) -> str:
         return f"<hub.Module {self._name!r}, tags {show_tags(self._variant.tags)}, trainable={self._trainable}>"
+
+    def _signature(self, signature: str | None, as_dict: bool | None) -> tuple[str, Any]:
+        """Return a signature's name and definition; it must have an output "default" unless all are wanted."""
+        name, definition = self._variant.signature(signature)
+        if not as_dict and "default" not in definition.outputs:
+            raise errors.UnknownOutputError(
+                f"There is no output named 'default' in the signature {name!r}. Use as_dict=True. "
+                + errors.accepted("default", definition.outputs, "outputs")
+            )
+        return name, definition
 
     def _check_session(self, session: Any) -> None:
         graph = self._state.graph
@@ -213,7 +218,7 @@ class Module:
             # One run: a value is of one moment for all variables, and its memory is the session's own.
             arrays = session.run([variable for _, variable in pairs]) if pairs else []
         except tf.errors.FailedPreconditionError as error:
-            raise errors.ExportError(
+            raise errors.UninitializedError(
                 f"The module cannot be exported, because a variable is not initialized: {error.message}. "
                 "Run tf.compat.v1.global_variables_initializer() first."
             ) from error
@@ -247,30 +252,24 @@ def eval_function_for_module(
       ...     f([1.0, 2.0]).tolist()
       [2.0, 3.0]
     """
-    outer = tf.compat.v1.get_default_graph() if not tf.executing_eagerly() else None
     graph = tf.Graph()
     with graph.as_default():
         module = Module(spec, tags=tags)
         placeholders, outputs = {}, {}
         for name in module.get_signature_names():
-            with tf.compat.v1.name_scope(None):
-                placeholders[name] = {key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()}
-                outputs[name] = module(placeholders[name], signature=name, as_dict=True)
+            placeholders[name] = {key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()}
+            outputs[name] = module(placeholders[name], signature=name, as_dict=True)
         initializers = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
-    with tf.compat.v1.Session(graph=graph) as session:
+    # Not `with session:`, which would make its graph the default one for the caller.
+    session = tf.compat.v1.Session(graph=graph)
+    try:
         session.run(initializers)
 
         def call(
             inputs: Any = None, _sentinel: None = None, signature: str | None = None, as_dict: bool | None = None
         ) -> Any:
-            if _sentinel is not None:
-                raise errors.InvalidArgumentError("Pass signature= and as_dict= by name.")
-            name, definition = module._variant.signature(signature)
-            if not as_dict and "default" not in definition.outputs:
-                raise errors.UnknownOutputError(
-                    f"There is no output named 'default' in the signature {name!r}. Use as_dict=True. "
-                    + errors.accepted("default", definition.outputs, "outputs")
-                )
+            _check_sentinel(_sentinel)
+            name, definition = module._signature(signature, as_dict)
             values = _values_of(inputs, definition.inputs, f"the signature {name!r}")
             feeds = {
                 tensor: part
@@ -280,8 +279,17 @@ def eval_function_for_module(
             wanted = outputs[name] if as_dict else outputs[name]["default"]
             return session.run(wanted, feed_dict=feeds)
 
-        with outer.as_default() if outer is not None else contextlib.nullcontext():
-            yield call
+        yield call
+    finally:
+        session.close()
+
+
+def _check_sentinel(value: Any) -> None:
+    if value is not None:
+        raise errors.InvalidArgumentError(
+            f"A module takes its inputs as one argument; {value!r} was given as a second one. "
+            "Pass signature= and as_dict= by name."
+        )
 
 
 def _placeholder(info: ParsedTensorInfo) -> Any:
@@ -293,6 +301,6 @@ def _placeholder(info: ParsedTensorInfo) -> Any:
 def _values_of(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
     """Return the arrays to feed for each input, checked as a call of the module checks them."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        values = convert_inputs(inputs, infos, where)
-        found: dict[str, list[Any]] = session.run({key: to_components(value) for key, value in values.items()})
+        components = {key: to_components(value) for key, value in convert_inputs(inputs, infos, where).items()}
+        found: dict[str, list[Any]] = session.run(components) if components else {}
         return found

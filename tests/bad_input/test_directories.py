@@ -50,7 +50,7 @@ def test_the_copy_is_fine(graph: tf.Graph, module: Path) -> None:
     loads(module)
 
 
-@pytest.mark.parametrize("name", ["missing", "missing/deeper", "modul"])
+@pytest.mark.parametrize("name", ["missing", "missing/deeper", "module2"])
 def test_a_path_that_is_not_there(graph: tf.Graph, module: Path, name: str) -> None:
     path = str(module.parent / name)
     for load in (hub.load_module_spec, hub.Module):

@@ -39,7 +39,7 @@ def module(graph: tf.Graph, spec: hub.ModuleSpec) -> Iterator[hub.Module]:
 
 
 @pytest.mark.parametrize(
-    ("tags", "hint"), [({"trian"}, "train"), ({"big"}, "big"), ({"train", "small"}, "train"), (["serve"], "train")]
+    ("tags", "hint"), [({"trains"}, "train"), ({"big"}, "big"), ({"train", "small"}, "train"), (["serve"], "train")]
 )
 def test_unknown_tags(graph: tf.Graph, spec: hub.ModuleSpec, tags: Any, hint: str) -> None:
     with refused(errors.UnknownVariantError, ValueError, KeyError, graph=graph, says=(*tags, hint)):
@@ -47,8 +47,8 @@ def test_unknown_tags(graph: tf.Graph, spec: hub.ModuleSpec, tags: Any, hint: st
 
 
 def test_unknown_tags_list_the_known_ones_and_the_nearest(graph: tf.Graph, spec: hub.ModuleSpec) -> None:
-    with refused(errors.UnknownVariantError, graph=graph, says=("trian", "Did you mean", "big", "train")):
-        hub.Module(spec, tags={"trian"})
+    with refused(errors.UnknownVariantError, graph=graph, says=("trains", "Did you mean", "big", "train")):
+        hub.Module(spec, tags={"trains"})
 
 
 @pytest.mark.parametrize("tags", ["train", "", b"train"])

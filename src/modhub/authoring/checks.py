@@ -11,7 +11,14 @@ from tensorflow.core.framework import types_pb2
 from modhub import errors
 from modhub.core import is_state_op, show_tags
 
-__all__ = ["SUPPORTED_COLLECTIONS", "check_assets", "check_collections", "check_colocations", "check_signatures"]
+__all__ = [
+    "SUPPORTED_COLLECTIONS",
+    "as_collection_keys",
+    "check_assets",
+    "check_collections",
+    "check_colocations",
+    "check_signatures",
+]
 
 _keys = tf.compat.v1.GraphKeys
 SUPPORTED_COLLECTIONS = frozenset(
@@ -21,6 +28,19 @@ SUPPORTED_COLLECTIONS = frozenset(
         "saved_model_assets", "hub_module_attachments",
     }
 )  # fmt: skip
+
+
+def as_collection_keys(keys: Iterable[str] | None) -> list[str]:
+    """Return the keys of collections as a list.
+
+    Raises:
+      InvalidArgumentError: they are a string.
+    """
+    if isinstance(keys, str):
+        raise errors.InvalidArgumentError(
+            f"drop_collections={keys!r} is a string, where a list of strings is expected: write [{keys!r}]."
+        )
+    return list(keys or ())
 
 
 def check_signatures(signatures: Iterable[str], tags: Iterable[str]) -> None:

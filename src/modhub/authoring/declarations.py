@@ -91,7 +91,8 @@ def add_signature(name: str | None = None, inputs: Any = None, outputs: Any = No
         signature.inputs[key].CopyFrom(describe_tensor(tensors))
     for key, value in _as_dict(outputs).items():
         where = f"output {key!r} of the signature {name!r}"
-        signature.outputs[key].CopyFrom(describe_tensor(_check(key, value, where, declarations.graph)))
+        tensors = _check(key, value, where, declarations.graph)
+        signature.outputs[key].CopyFrom(describe_tensor(tensors))
     declarations.signatures[name] = signature
 
 
@@ -145,7 +146,7 @@ def _as_dict(value: Any) -> Mapping[str, Any]:
 
 def _check(key: Any, value: Any, where: str, graph: tf.Graph) -> Any:
     if not isinstance(key, str) or not key:
-        raise errors.ModuleDefinitionError(f"The {where} is not named by a string.")
+        raise errors.ModuleDefinitionError(f"The {where} is named by {key!r}, and not by a string.")
     if isinstance(value, tf.Variable):
         value = tf.convert_to_tensor(value)
     if not isinstance(value, _SUPPORTED):

@@ -8,7 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from modhub import errors
-from modhub.authoring.checks import check_assets, check_collections, check_colocations, check_signatures
+from modhub.authoring.checks import (
+    as_collection_keys,
+    check_assets,
+    check_collections,
+    check_colocations,
+    check_signatures,
+)
 from modhub.authoring.declarations import Declarations, collect_declarations
 from modhub.authoring.spec import ModuleSpec
 from modhub.core import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
@@ -51,15 +57,29 @@ def create_module_spec(
       >>> [sorted(tags) for tags in spec.get_tags()]
       [[], ['train']]
     """
-    wanted = [(as_tag_set(tags), dict(args)) for tags, args in tags_and_args or [((), {})]]
+    if not callable(module_fn):
+        raise errors.InvalidArgumentError(f"module_fn={module_fn!r} is no function that builds a graph.")
+    dropped = as_collection_keys(drop_collections)
+    wanted = _variants(tags_and_args or None)
     seen: set[frozenset[str]] = set()
     for tags, _ in wanted:
         if tags in seen:
             raise errors.ModuleDefinitionError(f"Tags {show_tags(tags)} used repeatedly in tags_and_args.")
         seen.add(tags)
-    dropped = [drop_collections] if isinstance(drop_collections, str) else list(drop_collections or ())
     variants = tuple(_define(module_fn, tags, args, dropped) for tags, args in wanted)
     return ModuleSpec(ModuleDescription(variants=variants))
+
+
+def _variants(tags_and_args: Any) -> list[tuple[frozenset[str], dict[str, Any]]]:
+    pairs = [((), {})] if tags_and_args is None else tags_and_args
+    try:
+        return [(as_tag_set(tags), dict(args or {})) for tags, args in pairs]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, errors.ModhubError):
+            raise
+        raise errors.InvalidArgumentError(
+            f"tags_and_args={tags_and_args!r} is no sequence of pairs: a set of tags, and a dict of arguments."
+        ) from error
 
 
 def _define(

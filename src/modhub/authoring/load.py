@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from modhub import errors
-from modhub.authoring.checks import check_collections
+from modhub.authoring.checks import as_collection_keys, check_collections
 from modhub.authoring.spec import ModuleSpec
 from modhub.core import ModuleDescription, Variant, show_tags, tensorflow_classes
 from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, read_module_def, read_saved_model
@@ -66,7 +66,7 @@ def create_module_spec_from_saved_model(
       ModuleDefinitionError: a collection is not supported.
       UnsupportedFormatError: it is a TF2 SavedModel.
     """
-    dropped = {*_ALWAYS_DROPPED, *([drop_collections] if isinstance(drop_collections, str) else drop_collections or ())}
+    dropped = {*_ALWAYS_DROPPED, *as_collection_keys(drop_collections)}
     with tensorflow_classes():
         directory = resolve(_as_handle(saved_model_path))
         saved_model = _read(directory)
@@ -99,7 +99,7 @@ def _read(directory: Path) -> Any:
 
 def _describe(directory: Path, saved_model: Any) -> ModuleDescription:
     variants = tuple(
-        Variant(tags=frozenset(meta_graph.meta_info_def.tags), meta_graph=meta_graph)
+        Variant(tags=frozenset(meta_graph.meta_info_def.tags), meta_graph=meta_graph, published=True)
         for meta_graph in saved_model.meta_graphs
     )
     for variant in variants:

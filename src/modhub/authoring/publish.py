@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = ["Value", "checkpoint_values", "publish", "published_variant"]
 
 # What stands in a published graph where an asset's path was.
 _ASSET_PLACEHOLDER = "SAVEDMODEL-ASSET"
+_PATH = re.compile(rb"(^|_)(/|[A-Za-z]:\\\\)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,4 +190,7 @@ def _published(original: Any, assets: Mapping[str, str]) -> Any:
         prefix = nodes.get(node.input[0]) if node.op == "RestoreV2" else None
         if prefix is not None and prefix.op == "Const":
             prefix.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(""))
+        # TensorFlow calls a table that is read from a file "hash_table_/home/me/words.txt_-2_-1".
+        if "shared_name" in node.attr and _PATH.search(node.attr["shared_name"].s):
+            node.attr["shared_name"].s = node.name.encode()
     return meta_graph

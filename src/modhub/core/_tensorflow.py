@@ -43,10 +43,15 @@ def variable_from_def(definition: Any, scope: str) -> tf.Variable:
     return resource_variable_ops.ResourceVariable.from_proto(definition, import_scope=scope)
 
 
-def context_from_def(kind: str, definition: Any) -> None:
-    """Recreate a v1 control-flow context around ops that are in the graph (gradients need it)."""
+def context_from_def(kind: str, definition: Any) -> Any | None:
+    """Recreate a v1 control-flow context around ops that are in the graph (gradients need it).
+
+    Returns:
+      The context, if it is an outermost one; others belong to the context around them.
+    """
     factory = {"cond": control_flow_ops.CondContext, "while": control_flow_ops.WhileContext}[kind]
-    factory.from_proto(definition)
+    made = factory.from_proto(definition)
+    return made if made.outer_context is None else None
 
 
 def enter_context(graph: tf.Graph, tensor: tf.Tensor) -> tf.Tensor:

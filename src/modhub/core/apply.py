@@ -27,6 +27,7 @@ from modhub.core.tensorflow_errors import blame_module
 
 __all__ = ["Applied", "apply_plan", "check_graph"]
 
+_CONTEXT_KEYS = {"cond": tf.compat.v1.GraphKeys.COND_CONTEXT, "while": tf.compat.v1.GraphKeys.WHILE_CONTEXT}
 # What no name scope may hold; "classify:image" is a legal signature and no legal scope.
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\/>-]")
 
@@ -126,7 +127,9 @@ def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix
     for name, frame in plan.part.frames.items():
         _tensorflow.set_frame(graph.get_operation_by_name(f"{prefix}/{name}"), f"{prefix}/{frame}")
     for kind, definition in plan.part.contexts:
-        _tensorflow.context_from_def(kind, renamed(definition, rename, prefix))
+        context = _tensorflow.context_from_def(kind, renamed(definition, rename, prefix))
+        if context is not None:
+            graph.add_to_collection(_CONTEXT_KEYS[kind], context)  # goes with the graph when that is exported
 
 
 def _recreate_colocations(plan: SignaturePlan, bound: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:

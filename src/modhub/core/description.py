@@ -25,11 +25,13 @@ class Variant:
     Attributes:
       tags: its tags; the empty set is the variant for inference by convention.
       meta_graph: its MetaGraphDef, as published; never changed.
+      published: whether another process may have made it, so that a number that is registered here is not its own.
       memo: what the engine has derived from it (the graph's index, plans), kept for the next call.
     """
 
     tags: frozenset[str]
     meta_graph: Any
+    published: bool = False
     memo: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
 
     @property

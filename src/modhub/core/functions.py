@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,9 +14,10 @@ from modhub.core.gradients import GRADIENTS
 __all__ = ["called_functions", "set_gradient", "uniquely_named"]
 
 _serial = itertools.count()
+_NUMBERED = re.compile(rb"[A-Za-z]+-\d+")
 
 
-def called_functions(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[Any]:
+def called_functions(nodes: Iterable[Any], library: Mapping[str, Any], *, published: bool) -> list[Any]:
     """Return copies of the functions that nodes call, directly or not, fit for import; sorted by name."""
     found: dict[str, Any] = {}
     pending = [name for node in nodes for name in _calls(node, library)] if library else []
@@ -30,17 +32,23 @@ def called_functions(nodes: Iterable[Any], library: Mapping[str, Any]) -> list[A
             function.attr.pop(key, None)
         for node in function.node_def:
             node.device = ""
-            set_gradient(node)
+            set_gradient(node, published=published)
             pending.extend(_calls(node, library))
     return [found[name] for name in sorted(found)]
 
 
-def set_gradient(node: Any) -> None:
-    """Give an op the gradient of ours, or its type's: one it came with was registered in its maker's process."""
-    node.attr.pop("_gradient_op_type", None)
-    gradient = GRADIENTS.get(node.op)
-    if gradient is not None:
-        node.attr["_gradient_op_type"].s = gradient.encode()
+def set_gradient(node: Any, *, published: bool) -> None:
+    """See to it that an op finds its gradient: ours, one that the caller registered by name, or its type's own.
+
+    `tf.custom_gradient` and functions register theirs under a number, which means something else, or nothing, in
+    another process: a wrong gradient must not be taken silently.
+    """
+    if node.op in GRADIENTS:
+        node.attr["_gradient_op_type"].s = GRADIENTS[node.op].encode()
+    elif published and "_gradient_op_type" in node.attr:
+        name = node.attr["_gradient_op_type"].s
+        if _NUMBERED.fullmatch(name):
+            node.attr["_gradient_op_type"].s = name + b" of the process that published the module"
 
 
 def uniquely_named(graph_def: Any) -> Any:

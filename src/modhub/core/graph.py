@@ -35,6 +35,7 @@ class VariantGraph:
       contexts: the outermost v1 control-flow contexts, as ("cond" | "while", definition).
       functions: FunctionDefs by name.
       versions: the VersionDef of the GraphDef.
+      published: whether another process may have made it.
     """
 
     nodes: Mapping[str, Any]
@@ -44,6 +45,7 @@ class VariantGraph:
     contexts: tuple[tuple[str, Any], ...]
     functions: Mapping[str, Any]
     versions: Any
+    published: bool
 
     def value(self, tensor: str) -> str:
         """Return the tensor to use where `tensor` is wanted as a value."""
@@ -96,6 +98,7 @@ def _index(variant: Variant) -> VariantGraph:
         contexts=contexts,
         functions={function.signature.name: function for function in graph_def.library.function},
         versions=graph_def.versions,
+        published=variant.published,
     )
 
 

@@ -93,12 +93,12 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
         if name in kept:
             node = part.node.add()
             node.CopyFrom(graph.nodes[name])
-            cut_neighbours = _clean(node, kept, captures, cut, fed)
+            cut_neighbours = _clean(node, kept, captures, cut, fed, graph.published)
             if cut_neighbours:
                 colocated[name] = cut_neighbours
             if node.op == "Enter":
                 frames[name] = node.attr["frame_name"].s.decode()
-    part.library.function.extend(called_functions(part.node, graph.functions))
+    part.library.function.extend(called_functions(part.node, graph.functions, published=graph.published))
     _check_ops(part)
     return Part(
         graph_def=part,
@@ -109,7 +109,9 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
     )
 
 
-def _clean(node: Any, kept: set[str], captures: set[str], cut: set[str], fed: frozenset[str]) -> tuple[str, ...]:
+def _clean(
+    node: Any, kept: set[str], captures: set[str], cut: set[str], fed: frozenset[str], published: bool
+) -> tuple[str, ...]:
     """Make a copied node fit for import; note what it captures; return the cut nodes it was colocated with."""
     inputs = []
     for given in node.input:
@@ -126,7 +128,7 @@ def _clean(node: Any, kept: set[str], captures: set[str], cut: set[str], fed: fr
         node.input.extend(inputs)
     node.device = ""
     node.attr.pop("_output_shapes", None)
-    set_gradient(node)
+    set_gradient(node, published=published)
     if "_class" not in node.attr:
         return ()
     groups = [group.decode() for group in node.attr["_class"].list.s]

@@ -66,8 +66,10 @@ def unique_scope(graph: tf.Graph, name: str) -> Iterator[str]:
     while True:
         # Each turn uses up one name of the variable scope, so the loop ends at the first that no op has.
         with tf.compat.v1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
-            if graph.unique_name(scope.name, mark_as_used=False) == scope.name:
-                with graph.name_scope(None), graph.name_scope(scope.name):
-                    pass  # marks the name as used, also for a module without any op
+            with graph.name_scope(None):
+                free = graph.unique_name(scope.name, mark_as_used=False) == scope.name
+                if free:
+                    graph.unique_name(scope.name)  # marks it as used, also for a module without any op
+            if free:
                 yield scope.name
                 return

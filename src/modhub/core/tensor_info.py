@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
@@ -25,6 +27,14 @@ __all__ = [
 ]
 
 Value = Any  # a tf.Tensor, SparseTensor or RaggedTensor
+
+_KINDS = {tf.TensorSpec: "Tensor", tf.SparseTensorSpec: "SparseTensor", tf.RaggedTensorSpec: "RaggedTensor"}
+# The second of each is what sessions give back.
+_COMPOSITES = {
+    "SparseTensor": (tf.SparseTensor, tf.compat.v1.SparseTensorValue),
+    "RaggedTensor": (tf.RaggedTensor, tf.compat.v1.ragged.RaggedTensorValue),
+}
+_SYMBOLIC = (tf.Tensor, tf.Variable)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -66,24 +76,26 @@ class ParsedTensorInfo:
 
 
 def parse(info: Any) -> ParsedTensorInfo:
-    """Return what a TensorInfo message says."""
+    """Return what a TensorInfo message says.
+
+    Raises:
+      CorruptModuleError: no tensor can be as it says.
+    """
+    spec: tf.TypeSpec | None = None
+    dtype, shape = tf.variant, tf.TensorShape(None)
     with blame_module("the description of a tensor in a signature"):
-        dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+        if info.WhichOneof("encoding") == "composite_tensor":
+            # Its own dtype and shape are often not set; those of a ragged tensor are in the spec.
+            with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+                spec = _tensorflow.decode_type_spec(info.composite_tensor.type_spec)
+            if isinstance(spec, tf.RaggedTensorSpec):
+                dtype, shape = spec.dtype, spec.shape
+        else:
+            dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+            sparse = info.WhichOneof("encoding") == "coo_sparse"
+            spec = tf.SparseTensorSpec(shape, dtype) if sparse else tf.TensorSpec(shape, dtype)
     if shape.rank and any(dim is not None and dim < 0 for dim in shape.as_list()):
         raise errors.CorruptModuleError(f"A signature describes a tensor of the impossible shape {shape}.")
-    encoding = info.WhichOneof("encoding")
-    spec: tf.TypeSpec | None
-    if encoding == "coo_sparse":
-        spec = tf.SparseTensorSpec(shape, dtype)
-    elif encoding == "composite_tensor":
-        try:
-            spec = _tensorflow.decode_type_spec(info.composite_tensor.type_spec)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            spec = None
-        if isinstance(spec, tf.RaggedTensorSpec):
-            dtype, shape = spec.dtype, spec.shape
-    else:
-        spec = tf.TensorSpec(shape, dtype)
     return ParsedTensorInfo(dtype=dtype, shape=shape, type_spec=spec)
 
 
@@ -162,7 +174,9 @@ def convert_inputs(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[st
         raise errors.InvalidInputError(
             f"The inputs of {where} do not match: missing {missing}, extra given {extra}. {hint}"
         )
-    return {name: _convert(given[name], infos[name], f"input {name!r} of {where}") for name in sorted(infos)}
+    # All are checked before the first becomes an op, so that a refused call leaves the graph as it was.
+    checked = {name: _check(given[name], parse(infos[name]), f"input {name!r} of {where}") for name in sorted(infos)}
+    return {name: _as_tensor(value, parse(infos[name])) for name, value in checked.items()}
 
 
 def _as_dict(inputs: Any, infos: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -179,69 +193,80 @@ def _as_dict(inputs: Any, infos: Mapping[str, Any], where: str) -> Mapping[str, 
     )
 
 
-def _convert(value: Any, info: Any, where: str) -> Value:
-    expected = parse(info)
+def _check(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
+    """Return a value that `_as_tensor` can turn into what is expected; no op is added."""
     if not expected.is_supported_type:
         raise errors.InvalidInputError(f"Can't convert {where}: its kind of tensor ({expected}) is not supported.")
-    value = _with_components(value)
-    kind = {True: tf.SparseTensor, False: tf.Tensor}[expected.is_sparse]
-    if isinstance(expected.type_spec, tf.RaggedTensorSpec):
-        kind = tf.RaggedTensor
-    if isinstance(value, tf.SparseTensor | tf.RaggedTensor):
-        if not isinstance(value, kind):
-            raise errors.InvalidInputError(
-                f"Can't convert {where}: Got {type(value).__name__}. Expected {kind.__name__}."
-            )
-    elif kind is not tf.Tensor:
-        raise errors.InvalidInputError(f"Can't convert {where}: Got {_show(value)}. Expected {kind.__name__}.")
-    else:
-        value = _dense(value, expected, where)
-    _check(value, expected, where)
+    kind = _KINDS[type(expected.type_spec)]
+    given = next((name for name, classes in _COMPOSITES.items() if isinstance(value, classes)), "Tensor")
+    if given != kind:
+        shown = given if given != "Tensor" else _show(value)
+        raise errors.InvalidInputError(f"Can't convert {where}: Got {shown}. Expected {kind}.")
+    if kind == "Tensor":
+        value = _check_dense(value, expected, where)
+    elif isinstance(value, tf.compat.v1.SparseTensorValue):
+        value = value._replace(values=_check_dense(np.asarray(value.values), expected, where))
+    elif value.dtype != expected.dtype:
+        raise errors.InvalidInputError(
+            f"Can't convert {where}: Got a {kind} of dtype {tf.as_dtype(value.dtype).name}. "
+            f"Expected {expected.dtype.name}."
+        )
+    shape = _static_shape(value)
+    spec = expected.type_spec if isinstance(value, tf.RaggedTensor) else None
+    if not (spec.is_compatible_with(value) if spec else shape is None or shape.is_compatible_with(expected.shape)):
+        raise errors.InvalidInputError(
+            f"Can't convert {where}: Got a {kind} of shape {shape}. Expected {expected.type_spec}."
+        )
     return value
 
 
-def _with_components(value: Any) -> Any:
-    """Make tensors of the values that sessions give back for sparse and ragged tensors."""
-    if isinstance(value, tf.compat.v1.SparseTensorValue):
-        return tf.SparseTensor.from_value(value)
-    if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
-        return tf.ragged.constant(value.to_list(), dtype=value.dtype, ragged_rank=value.ragged_rank)
-    return value
-
-
-def _dense(value: Any, expected: ParsedTensorInfo, where: str) -> tf.Tensor:
-    graph = tf.compat.v1.get_default_graph()
-    if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and not graph.building_function:
-        value = value.numpy()  # an eager tensor cannot enter a v1 graph
-        if value.dtype != expected.dtype.as_numpy_dtype and expected.dtype != tf.string:
-            value = tf.constant(value)
+def _check_dense(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
     if isinstance(value, tf.Tensor | tf.Variable):
         if value.dtype.base_dtype != expected.dtype:
             raise errors.InvalidInputError(
                 f"Can't convert {where}: Got a tensor of dtype {value.dtype.base_dtype.name}. "
                 f"Expected {expected.dtype.name}: use tf.cast."
             )
-        return tf.convert_to_tensor(value)
+        return value
+    if isinstance(value, list | tuple) and any(isinstance(each, _SYMBOLIC) for each in tf.nest.flatten(value)):
+        return value  # tf.convert_to_tensor packs it
     try:
-        return tf.convert_to_tensor(value, dtype=expected.dtype)
+        if isinstance(value, list | tuple) and value and all(isinstance(each, np.ndarray) for each in value):
+            value = np.stack(value)  # rows, as users have them
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and expected.dtype != tf.string:
+            return value.astype(expected.dtype.as_numpy_dtype, copy=False)
+        return tf.make_ndarray(tf.make_tensor_proto(value, dtype=expected.dtype))
     except (TypeError, ValueError, OverflowError) as error:
         raise errors.InvalidInputError(
             f"Can't convert {where}: Got {_show(value)}. Expected {expected.dtype.name} of shape {expected.shape}."
         ) from error
 
 
-def _check(value: Value, expected: ParsedTensorInfo, where: str) -> None:
-    if value.dtype != expected.dtype:
-        raise errors.InvalidInputError(
-            f"Can't convert {where}: Got dtype {value.dtype.name}. Expected {expected.dtype.name}."
-        )
-    spec = tf.type_spec_from_value(value)
-    if isinstance(expected.type_spec, tf.RaggedTensorSpec):
-        fits = expected.type_spec.is_compatible_with(value)
-    else:
-        fits = value.shape.is_compatible_with(expected.shape)
-    if not fits:
-        raise errors.InvalidInputError(f"Can't convert {where}: Got {spec}. Expected {expected.type_spec}.")
+def _static_shape(value: Any) -> tf.TensorShape | None:
+    """Return a value's shape, as far as it is known before it is a tensor."""
+    if isinstance(value, tf.compat.v1.SparseTensorValue):
+        return tf.TensorShape(value.dense_shape)
+    return None if isinstance(value, list | tuple) else tf.TensorShape(value.shape)
+
+
+def _as_tensor(value: Any, expected: ParsedTensorInfo) -> Value:
+    if isinstance(value, tf.SparseTensor | tf.RaggedTensor):
+        return value
+    if isinstance(value, tf.compat.v1.SparseTensorValue):
+        return tf.SparseTensor.from_value(value)
+    if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
+        return _ragged(value)
+    graph = tf.compat.v1.get_default_graph()
+    if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and not graph.building_function:
+        value = value.numpy()  # an eager tensor cannot enter a v1 graph
+    return tf.convert_to_tensor(value, dtype=expected.dtype)
+
+
+def _ragged(value: Any) -> tf.RaggedTensor:
+    """Return the RaggedTensor of what a session gave for one."""
+    if not isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
+        return tf.convert_to_tensor(value)
+    return tf.RaggedTensor.from_row_splits(_ragged(value.values), value.row_splits)
 
 
 def _show(value: Any) -> str:

@@ -53,12 +53,19 @@ class ExportExistsError(_Bridge, errors.ExportExistsError, tf.errors.AlreadyExis
     error_code = tf.errors.ALREADY_EXISTS
 
 
+class UninitializedError(_Bridge, errors.UninitializedError, tf.errors.FailedPreconditionError):
+    """A variable without a value, for code that catches `tf.errors.FailedPreconditionError`."""
+
+    error_code = tf.errors.FAILED_PRECONDITION
+
+
 _SUBCLASSES: dict[type[errors.ModhubError], type[errors.ModhubError]] = {
     errors.HandleNotFoundError: HandleNotFoundError,
     errors.NotAModuleError: NotAModuleError,
     errors.UnknownOpError: UnknownOpError,
     errors.CorruptModuleError: CorruptModuleError,
     errors.ExportExistsError: ExportExistsError,
+    errors.UninitializedError: UninitializedError,
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from modhub import errors
-from modhub.authoring import ModuleSpec, Value, attached_message, load_module_spec, publish
+from modhub.authoring import ModuleSpec, Value, attached_message, load_module_spec, publish, write_values
 from modhub.core import (
     GraphState,
     ParsedTensorInfo,
@@ -19,6 +20,7 @@ from modhub.core import (
     convert_inputs,
     create_state,
     plan_signature,
+    save_variables,
     show_tags,
     state_graph,
     tensorflow_classes,
@@ -171,7 +173,8 @@ class Module:
         """Publish the module with the values that its variables have in a session.
 
         What is written is the definition of the module, with all its variants, assets and attached messages; not
-        what was added to the graph since. Nothing is added to the graph, so it may be finalized.
+        what was added to the graph since. The first export adds the ops that save; a finalized graph does without,
+        at the price of a copy of the values.
 
         Args:
           path: the new directory; it must not exist, its parents are made.
@@ -185,7 +188,7 @@ class Module:
         """
         self._check_session(session)
         with tensorflow_classes():
-            publish(self._spec.description, self._variant, os.fspath(path), self._values(session))
+            publish(self._spec.description, self._variant, os.fspath(path), lambda prefix: self._save(session, prefix))
 
     def __repr__(self) -> str:
         return f"<hub.Module {self._name!r}, tags {show_tags(self._variant.tags)}, trainable={self._trainable}>"
@@ -212,16 +215,20 @@ class Module:
                 "session graph differs from the graph where the module was instantiated: pass a session of that graph."
             )
 
-    def _values(self, session: Any) -> Iterator[Value]:
-        pairs = self._state.variables
+    def _save(self, session: Any, prefix: Path) -> None:
         try:
-            # One run: a value is of one moment for all variables, and its memory is the session's own.
-            arrays = session.run([variable for _, variable in pairs]) if pairs else []
+            if not save_variables(self._state, session, prefix):
+                write_values(prefix, self._values(session))
         except tf.errors.FailedPreconditionError as error:
             raise errors.UninitializedError(
                 f"The module cannot be exported, because a variable is not initialized: {error.message}. "
                 "Run tf.compat.v1.global_variables_initializer() first."
             ) from error
+
+    def _values(self, session: Any) -> Iterator[Value]:
+        pairs = self._state.variables
+        # One run: a value is of one moment for all variables.
+        arrays = session.run([variable for _, variable in pairs])
         for (described, _), array in zip(pairs, arrays, strict=True):
             full_shape = () if described.extent is None else tuple(described.shape.as_list())
             yield Value(

@@ -292,13 +292,41 @@ def test_a_session_of_another_graph_is_refused(graph: tf.Graph, tmp_path: Path) 
     assert files(tmp_path) == []
 
 
-def test_exporting_adds_nothing_to_the_graph(graph: tf.Graph, tmp_path: Path) -> None:
+def test_the_ops_that_save_are_added_once(graph: tf.Graph, tmp_path: Path) -> None:
     module = hub.Module(hub.create_module_spec(affine))
     with started() as session:
-        before = len(graph.get_operations())
         module.export(str(tmp_path / "one"), session)
+        before = len(graph.get_operations())
         module.export(str(tmp_path / "two"), session)
     assert len(graph.get_operations()) == before
+    assert [op.type for op in graph.get_operations()].count("SaveV2") == 1
+
+
+def test_a_large_checkpoint_is_written_by_two_ops_and_merged(graph: tf.Graph, tmp_path: Path) -> None:
+    def module_fn() -> None:
+        partitioner = v1.fixed_size_partitioner(2)
+        wide = [v1.get_variable(f"w{number}", initializer=tf.fill([1500, 1000], float(number))) for number in range(3)]
+        parts = v1.get_variable("parts", shape=[1000, 1000], partitioner=partitioner)
+        hub.add_signature(outputs=tf.add_n(wide)[0, 0] + tf.convert_to_tensor(parts)[0, 0])
+
+    module = hub.Module(hub.create_module_spec(module_fn))
+    with started() as session:
+        parts = np.concatenate(session.run(module.variable_map["parts"]))
+        module.export(str(tmp_path / "module"), session)
+    assert [op.type for op in graph.get_operations()].count("SaveV2") == 2
+    # Two shards, and nothing of the parts that they were.
+    assert sorted(path.name for path in (tmp_path / "module" / "variables").iterdir()) == [
+        "variables.data-00000-of-00002",
+        "variables.data-00001-of-00002",
+        "variables.index",
+    ]
+    reader = tf.train.load_checkpoint(str(tmp_path / "module" / "variables" / "variables"))
+    np.testing.assert_array_equal(reader.get_tensor("parts"), parts)
+    assert [reader.get_tensor(f"w{number}")[7, 7] for number in range(3)] == [0.0, 1.0, 2.0]
+    with tf.Graph().as_default():
+        y = hub.Module(str(tmp_path / "module"))()
+        with started() as session:
+            np.testing.assert_allclose(session.run(y), 3.0 + parts[0, 0], rtol=1e-6)
 
 
 class Publishing(v1.train.SessionRunHook):

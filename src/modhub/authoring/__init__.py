@@ -9,7 +9,7 @@ from modhub.authoring.images import (
     get_num_image_channels,
 )
 from modhub.authoring.load import create_module_spec_from_saved_model, load_module_spec
-from modhub.authoring.publish import Value, publish
+from modhub.authoring.publish import Value, publish, write_values
 from modhub.authoring.spec import ModuleSpec, attached_message
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "get_num_image_channels",
     "load_module_spec",
     "publish",
+    "write_values",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from modhub import errors
 from modhub.core import ModuleDescription, Variant, index_variant, show_tags
 from modhub.format import ASSETS, BUNDLE, SAVED_MODEL, BundleWriter, asset_names, new_module_directory
 
-__all__ = ["Value", "checkpoint_values", "publish", "published_variant"]
+__all__ = ["Value", "checkpoint_values", "publish", "published_variant", "write_values"]
 
 # What stands in a published graph where an asset's path was.
 _ASSET_PLACEHOLDER = "SAVEDMODEL-ASSET"
@@ -85,14 +84,30 @@ def checkpoint_values(variant: Variant, checkpoint: str, rename: Callable[[str],
         yield Value(key=key, dtype=variable.dtype, array=reader.get_tensor(source))
 
 
-def publish(description: ModuleDescription, variant: Variant, path: str, values: Iterable[Value]) -> None:
+def write_values(prefix: Path, values: Iterable[Value]) -> None:
+    """Write a checkpoint.
+
+    Args:
+      prefix: of the checkpoint.
+      values: one at a time, so that they need not all be in memory.
+    """
+    with BundleWriter(prefix) as writer:
+        for value in values:
+            number = value.dtype.as_datatype_enum
+            if value.extent is None:
+                writer.add(value.key, number, value.array)
+            else:
+                writer.add_slice(value.key, number, value.full_shape, value.extent, value.array)
+
+
+def publish(description: ModuleDescription, variant: Variant, path: str, write: Callable[[Path], None]) -> None:
     """Write a module.
 
     Args:
       description: the module, all variants of which are written.
-      variant: the one that `values` are the variables of.
+      variant: the one whose variables `write` writes.
       path: the new directory.
-      values: one at a time, so that they need not all be in memory.
+      write: writes the checkpoint, given its prefix; not called for a module without variables.
 
     Raises:
       ExportExistsError: the path exists.
@@ -110,27 +125,14 @@ def publish(description: ModuleDescription, variant: Variant, path: str, values:
             (directory / ASSETS).mkdir()
             for source, name in names.items():
                 shutil.copyfile(source, directory / ASSETS / name)
-        _write_values(directory / BUNDLE, values)
+        if index_variant(variant).variables:
+            (directory / BUNDLE).parent.mkdir()
+            write(directory / BUNDLE)
         saved_model = saved_model_pb2.SavedModel()
         for each in description:
             files = {tensor: names[source] for tensor, source in sources[each.tags].items()}
             saved_model.meta_graphs.append(_published(each.meta_graph, files))
         (directory / SAVED_MODEL).write_bytes(saved_model.SerializeToString(deterministic=True))
-
-
-def _write_values(prefix: Path, values: Iterable[Value]) -> None:
-    remaining = iter(values)
-    first = next(remaining, None)
-    if first is None:
-        return  # a module without variables has no checkpoint
-    prefix.parent.mkdir()
-    with BundleWriter(prefix) as writer:
-        for value in itertools.chain([first], remaining):
-            number = value.dtype.as_datatype_enum
-            if value.extent is None:
-                writer.add(value.key, number, value.array)
-            else:
-                writer.add_slice(value.key, number, value.full_shape, value.extent, value.array)
 
 
 def _check_variants(description: ModuleDescription, variant: Variant) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from modhub import errors
-from modhub.authoring.publish import checkpoint_values, publish, published_variant
+from modhub.authoring.publish import checkpoint_values, publish, published_variant, write_values
 from modhub.core import ModuleDescription, ParsedTensorInfo, parse, show_tags, tensorflow_classes
 
 __all__ = ["ModuleSpec", "attached_message"]
@@ -136,7 +136,7 @@ class ModuleSpec:
         variant = published_variant(self._description)
         with tensorflow_classes():
             values = checkpoint_values(variant, os.fspath(checkpoint_path), name_transform_fn or (lambda name: name))
-            publish(self._description, variant, os.fspath(path), values)
+            publish(self._description, variant, os.fspath(path), lambda prefix: write_values(prefix, values))
 
 
 def attached_message(

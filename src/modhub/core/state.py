@@ -38,15 +38,21 @@ class GraphState:
 
     Attributes:
       graph: where it lives.
+      scope: the absolute name scope that its ops are in.
       tensors: handles and asset paths, by the names that they have in the variant's graph.
       variables: what the variant says of each variable, and the variable; parts of a partitioned one are apart.
-      functions: plans wrapped as functions, kept for the next call.
+      functions: what was made of plans for functions, and for saving; kept for the next call.
     """
 
     graph: tf.Graph
+    scope: str
     tensors: Mapping[str, tf.Tensor]
     variables: tuple[tuple[ModuleVariable, tf.Variable], ...]
     functions: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    def read(self, variable: ModuleVariable) -> tf.Tensor:
+        """Return the tensor that reads a variable; there is one for each, so none is added."""
+        return self.graph.get_tensor_by_name(f"{self.scope}/{variable.read}")
 
     def variable_map(self) -> dict[str, Any]:
         """Return the variables by the name that they have in a checkpoint; a partitioned one as a list of parts."""
@@ -91,7 +97,7 @@ def _create(module: ModuleDescription, variant: Variant, scope: str, trainable: 
         (index.variables[name], _tensorflow.variable_from_def(definition, scope))
         for name, definition in definitions.items()
     )
-    state = GraphState(graph=graph, tensors=tensors, variables=variables)
+    state = GraphState(graph=graph, scope=scope, tensors=tensors, variables=variables)
     _add_collections(state, variant, scope, trainable=trainable, losses=losses)
     return state
 
@@ -139,7 +145,7 @@ def _definitions(variant: Variant, index: VariantGraph) -> dict[str, Any]:
         new.is_resource = True
         new.trainable = name in trained
         new.initializer_name = new.initializer_name or f"{name}/Assign"
-        new.snapshot_name = index.value(tensor_name(new.snapshot_name or f"{name}/Read/ReadVariableOp"))
+        new.snapshot_name = variable.read
         found[name] = new
     return found
 

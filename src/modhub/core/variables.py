@@ -11,7 +11,7 @@ from tensorflow.core.framework import variable_pb2
 
 from modhub import errors
 from modhub.core.description import Variant
-from modhub.core.names import node_of
+from modhub.core.names import node_of, tensor_name
 
 __all__ = ["ModuleVariable", "parse_variables", "variable_names"]
 
@@ -26,6 +26,7 @@ class ModuleVariable:
       dtype: of its elements.
       shape: of the whole variable, as far as it is static.
       extent: of a part, (start, length) for each dimension; None for a whole variable.
+      read: the tensor that reads it, in the variant's graph.
       definition: its VariableDef.
     """
 
@@ -34,6 +35,7 @@ class ModuleVariable:
     dtype: tf.DType
     shape: tf.TensorShape
     extent: tuple[tuple[int, int], ...] | None
+    read: str
     definition: Any
 
     @property
@@ -82,5 +84,6 @@ def _variable(name: str, definition: Any, attrs: Any) -> ModuleVariable:
         dtype=tf.as_dtype(attrs["dtype"].type),
         shape=shape,
         extent=extent,
+        read=tensor_name(definition.snapshot_name or f"{name}/Read/ReadVariableOp"),
         definition=definition,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from modhub.format.varint import read_varint
 __all__ = ["verify_bundle"]
 
 _UINT32_MAX = 2**32 - 1
+# The data files that were found whole, by what the system knows of them: the next instance of a module need not read
+# them again. A dict, for its order.
+_verified: dict[tuple[tuple[int, ...], int], None] = {}
+_MOST_REMEMBERED = 1024
 
 
 def verify_bundle(bundle: Bundle) -> None:
@@ -41,12 +46,33 @@ def verify_bundle(bundle: Bundle) -> None:
         by_shard[entry.shard].append((entry.offset, entry.size, name, entry))
     for shard in range(bundle.num_shards):
         path = data_path(bundle.prefix, shard, bundle.num_shards)
+        entries = sorted(by_shard[shard], key=lambda item: item[:3])
         try:
-            _verify_file(_mapped(path), sorted(by_shard[shard], key=lambda item: item[:3]))
+            state = _state(path), hash(tuple(entries))
+            if state not in _verified:
+                _verify_file(_mapped(path), entries)
+                if _is_settled(state[0]):
+                    _verified[state] = None
+                    if len(_verified) > _MOST_REMEMBERED:
+                        _verified.pop(next(iter(_verified)))
         except ValueError as error:
             raise CorruptModuleError(
                 f"{str(path)!r} is damaged: {error}. Download or export the module again."
             ) from error
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what the system knows of a file, which differs once it was written to."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError as error:
+        raise ValueError("it is missing") from error
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _is_settled(state: tuple[int, ...]) -> bool:
+    """Tell whether a file is old enough that another write would show: clocks of file systems tick slowly."""
+    return time.time_ns() - max(state[3:]) > 10 * 10**9
 
 
 def _mapped(path: Path) -> memoryview:

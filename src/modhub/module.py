@@ -19,6 +19,7 @@ from modhub.core import (
     check_graph,
     convert_inputs,
     create_state,
+    paused_collection,
     plan_signature,
     save_variables,
     show_tags,
@@ -79,13 +80,11 @@ class Module:
           CorruptModuleError: a file of the module is altered; see `load_module_spec` for the other errors of a path.
           InvalidArgumentError: an argument is of the wrong kind.
         """
-        if not isinstance(spec, ModuleSpec):
-            spec = load_module_spec(spec)
-        self._spec = spec
-        self._trainable = bool(trainable)
-        description = spec.description
-        self._variant = description.variant(tags)
-        with tensorflow_classes():
+        with paused_collection(), tensorflow_classes():
+            self._spec = spec if isinstance(spec, ModuleSpec) else load_module_spec(spec)
+            self._trainable = bool(trainable)
+            description = self._spec.description
+            self._variant = description.variant(tags)
             if description.weights is not None:
                 verify_bundle(description.weights)
             with state_graph() as graph, unique_scope(graph, name) as scope:
@@ -121,10 +120,9 @@ class Module:
         _check_sentinel(_sentinel)
         check_graph(self._state)
         name, definition = self._signature(signature, as_dict)
-        where = f"the signature {name!r}"
-        with tensorflow_classes():
+        with paused_collection(), tensorflow_classes():
             plan = plan_signature(self._variant, name, training=self._trainable)
-            values = convert_inputs(inputs, definition.inputs, where)
+            values = convert_inputs(inputs, definition.inputs, f"the signature {name!r}")
             applied = apply_plan(plan, self._state, values, f"{self._name.rpartition('/')[2]}_apply_{name}")
         keys = tf.compat.v1.GraphKeys
         for key, items in ((keys.UPDATE_OPS, applied.updates), (keys.REGULARIZATION_LOSSES, applied.losses)):
@@ -187,7 +185,7 @@ class Module:
           ExportError: a file could not be written. Nothing is left behind after any of these.
         """
         self._check_session(session)
-        with tensorflow_classes():
+        with paused_collection(), tensorflow_classes():
             publish(self._spec.description, self._variant, os.fspath(path), lambda prefix: self._save(session, prefix))
 
     def __repr__(self) -> str:

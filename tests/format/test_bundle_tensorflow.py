@@ -9,10 +9,11 @@ import pytest
 from modhub.format import BundleWriter, read_bundle, read_table, verify_bundle
 from modhub.format.bundle import data_path, index_path
 from modhub.format.dtypes import ITEM_BYTES
+from tests.format.tensorflow_dtypes import KNOWN_DTYPES
 
 tf = pytest.importorskip("tensorflow")
 
-_DTYPES = [7, *ITEM_BYTES]
+
 _SHAPES = [(), (0, 3), (2, 3), (1, 200)]
 
 
@@ -53,7 +54,7 @@ def _content(tensor: Any) -> Any:
 
 
 @pytest.mark.parametrize("shape", _SHAPES, ids=str)
-@pytest.mark.parametrize("number", _DTYPES)
+@pytest.mark.parametrize("number", KNOWN_DTYPES)
 def test_tensorflow_and_modhub_write_the_same_tensor(tmp_path: Path, number: int, shape: tuple[int, ...]) -> None:
     value = _values(number, shape)
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"

@@ -128,7 +128,7 @@ def test_an_error_of_the_system_in_the_block_is_an_export_error(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("function", ["_flush_tree", "_write_marker", "_refuse_existing"])
+@pytest.mark.parametrize("function", ["_write_marker", "_refuse_existing"])
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_a_failure_at_the_end_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, error: type[BaseException]
@@ -199,7 +199,7 @@ def rename(self, other):
     original_rename(self, other)
     stop_at(f"after rename of {what}")
 
-stop_before("_flush_tree")
+
 stop_before("_write_marker")
 original_rename, Path.rename = Path.rename, rename
 # One process for each line: the name of a moment, and where to export to.
@@ -219,7 +219,7 @@ for line in sys.stdin:
 """
 
 _RENAMES = [f"{when} rename of {what}" for what in ("marker", "module") for when in ("before", "after")]
-_MOMENTS = ["at first", "half way", "_flush_tree", "_write_marker", *_RENAMES]
+_MOMENTS = ["at first", "half way", "_write_marker", *_RENAMES]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 
 from modhub.errors import CorruptModuleError
 from modhub.format import check_constants, read_saved_model
-from modhub.format.dtypes import ITEM_BYTES, element_count
+from modhub.format.dtypes import element_count
+from tests.format.tensorflow_dtypes import KNOWN_DTYPES
 
 tf = pytest.importorskip("tensorflow")
 saved_model_pb2 = pytest.importorskip("tensorflow.core.protobuf.saved_model_pb2")
@@ -38,7 +39,7 @@ def test_the_check_is_cheap(shared_modules: Path) -> None:
     assert min(seconds() for _ in range(10)) < 0.005 * len(graph_def.node) / 1000
 
 
-@pytest.mark.parametrize("number", [7, *ITEM_BYTES])
+@pytest.mark.parametrize("number", KNOWN_DTYPES)
 def test_the_constants_that_tensorflow_makes_pass(number: int) -> None:
     dtype = tf.dtypes.as_dtype(number)
     values = np.array([b"a", b"b"], object) if number == 7 else np.ones([2], dtype.as_numpy_dtype)

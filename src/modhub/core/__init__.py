@@ -5,7 +5,7 @@ from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.plan import SignaturePlan, plan_signature
 from modhub.core.save import save_variables
-from modhub.core.scope import state_graph, unique_scope
+from modhub.core.scope import paused_collection, state_graph, unique_scope
 from modhub.core.state import GraphState, create_state
 from modhub.core.tensor_info import ParsedTensorInfo, convert_inputs, describe_tensor, parse, to_components
 from modhub.core.tensorflow_errors import tensorflow_classes
@@ -26,6 +26,7 @@ __all__ = [
     "index_variant",
     "is_state_op",
     "parse",
+    "paused_collection",
     "plan_signature",
     "save_variables",
     "set_attachments",

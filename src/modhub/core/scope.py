@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 from collections.abc import Iterator
 
@@ -11,9 +12,24 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 
-__all__ = ["state_graph", "unique_scope"]
+__all__ = ["paused_collection", "state_graph", "unique_scope"]
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+
+
+@contextlib.contextmanager
+def paused_collection() -> Iterator[None]:
+    """Put garbage collection off for the length of the body, which makes many objects and drops few.
+
+    With TensorFlow imported a pass takes 0.12 s, more than it takes to create a module of 267 variables.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -22,9 +22,10 @@ _SHOWN_CHARACTERS = 50
 def new_module_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a module directory that appears at once and whole, or not at all.
 
-    The block writes into a temporary directory beside the target. When it ends, everything is flushed to the disk,
-    `tfhub_module.pb` is written, and the directory is renamed. A process that is killed before leaves a directory named
-    `.<name>.<uuid>.partial`, which is not a module and can be removed.
+    The block writes into a temporary directory beside the target. When it ends, `tfhub_module.pb` is written, and the
+    directory is renamed. A process that is killed before leaves a directory named `.<name>.<uuid>.partial`, which is
+    not a module and can be removed. Nothing waits for the disk: after a power failure within seconds, files may be
+    empty or cut off, which a reader finds by their checksums.
 
     Args:
       path: the target, which must not exist; missing parent directories are made.
@@ -53,7 +54,6 @@ def new_module_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             partial.mkdir()
             yield partial
-            _flush_tree(partial)
             _write_marker(partial)
             # Renaming would replace an empty directory that has come into being meanwhile.
             _refuse_existing(target)
@@ -61,8 +61,6 @@ def new_module_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        for directory in {target.parent, *(parent.parent for parent in made)}:
-            _flush_directory(directory)
     except BaseException as error:
         for parent in reversed(made):
             # Not ours any more where another export has gone into it, or this one has.
@@ -132,34 +130,8 @@ def _make_parents(parent: Path, made: list[Path]) -> None:
             made.append(directory)
 
 
-def _flush_tree(directory: Path) -> None:
-    """Flush every file and directory below, so that a rename never comes to the disk before what it names."""
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            _flush(Path(folder, name))
-        _flush_directory(Path(folder))
-
-
 def _write_marker(directory: Path) -> None:
     """Write the file that makes the directory a module, as the last one; it is never there without its contents."""
     marker = directory / f"{MODULE_DEF}.partial"
-    with marker.open("xb") as file:
-        file.write(MODULE_DEF_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
+    marker.write_bytes(MODULE_DEF_BYTES)
     marker.rename(directory / MODULE_DEF)
-    _flush_directory(directory)
-
-
-def _flush_directory(directory: Path) -> None:
-    # Some systems cannot open or flush a directory; there is nothing better to do on them.
-    with suppress(OSError):
-        _flush(directory)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

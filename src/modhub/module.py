@@ -122,7 +122,7 @@ class Module:
         name, definition = self._signature(signature, as_dict)
         with paused_collection(), tensorflow_classes():
             plan = plan_signature(self._variant, name, training=self._trainable)
-            values = convert_inputs(inputs, definition.inputs, f"the signature {name!r}")
+            values = convert_inputs(inputs, definition.inputs, plan.where)
             applied = apply_plan(plan, self._state, values, f"{self._name.rpartition('/')[2]}_apply_{name}")
         keys = tf.compat.v1.GraphKeys
         for key, items in ((keys.UPDATE_OPS, applied.updates), (keys.REGULARIZATION_LOSSES, applied.losses)):

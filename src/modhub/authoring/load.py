@@ -99,7 +99,7 @@ def _read(directory: Path) -> Any:
 
 def _describe(directory: Path, saved_model: Any) -> ModuleDescription:
     variants = tuple(
-        Variant(tags=frozenset(meta_graph.meta_info_def.tags), meta_graph=meta_graph, published=True)
+        Variant(tags=frozenset(meta_graph.meta_info_def.tags), meta_graph=meta_graph, source=str(directory))
         for meta_graph in saved_model.meta_graphs
     )
     for variant in variants:

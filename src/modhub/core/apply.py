@@ -82,7 +82,7 @@ def apply_plan(plan: SignaturePlan, state: GraphState, inputs: Mapping[str, Any]
       CorruptModuleError: the graph is one that TensorFlow refuses.
     """
     scope = _ILLEGAL.sub("_", scope)
-    with blame_module("the graph of the signature"):
+    with blame_module(plan.where):
         feeds: dict[str, tf.Tensor] = {}
         for name, value in inputs.items():
             feeds.update(zip(plan.inputs[name], to_components(value), strict=True))

@@ -25,14 +25,19 @@ class Variant:
     Attributes:
       tags: its tags; the empty set is the variant for inference by convention.
       meta_graph: its MetaGraphDef, as published; never changed.
-      published: whether another process may have made it, so that a number that is registered here is not its own.
+      source: the directory that it was read from; None for one that a module_fn of this process made.
       memo: what the engine has derived from it (the graph's index, plans), kept for the next call.
     """
 
     tags: frozenset[str]
     meta_graph: Any
-    published: bool = False
+    source: str | None = None
     memo: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return f"the graph variant with tags {show_tags(self.tags)} of {self.source or 'the module_fn'}"
 
     @property
     def signatures(self) -> Mapping[str, Any]:
@@ -48,7 +53,7 @@ class Variant:
         name = "default" if name is None else name
         if not isinstance(name, str) or name not in self.signatures:
             raise errors.UnknownSignatureError(
-                f"Signature {name!r} is missing from the graph variant with tags {show_tags(self.tags)}. "
+                f"Signature {name!r} is missing from {self.where}. "
                 + errors.accepted(name, self.signatures, "signatures")
             )
         return name, self.signatures[name]

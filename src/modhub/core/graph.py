@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import control_flow_pb2
 
 from modhub import errors
 from modhub.core import _tensorflow
-from modhub.core.description import Variant, show_tags
+from modhub.core.description import Variant
 from modhub.core.names import node_of, tensor_name
 from modhub.core.refs import rewrite_refs
 from modhub.core.tensor_info import tensor_names
@@ -35,7 +35,8 @@ class VariantGraph:
       contexts: the outermost v1 control-flow contexts, as ("cond" | "while", definition).
       functions: FunctionDefs by name.
       versions: the VersionDef of the GraphDef.
-      published: whether another process may have made it.
+      where: what messages call it.
+      published: whether another process may have made it, so that a number that is registered here is not its own.
     """
 
     nodes: Mapping[str, Any]
@@ -45,6 +46,7 @@ class VariantGraph:
     contexts: tuple[tuple[str, Any], ...]
     functions: Mapping[str, Any]
     versions: Any
+    where: str
     published: bool
 
     def value(self, tensor: str) -> str:
@@ -59,7 +61,7 @@ def index_variant(variant: Variant) -> VariantGraph:
       CorruptModuleError: the graph, or a collection that describes it, does not parse or contradicts itself.
     """
     if "graph" not in variant.memo:
-        with blame_module(f"the graph variant with tags {show_tags(variant.tags)}"):
+        with blame_module(variant.where):
             variant.memo["graph"] = _index(variant)
     graph: VariantGraph = variant.memo["graph"]
     return graph
@@ -81,7 +83,7 @@ def _index(variant: Variant) -> VariantGraph:
     graph_def = variant.meta_graph.graph_def
     nodes = {node.name: node for node in graph_def.node}
     if len(nodes) != len(graph_def.node):
-        raise errors.CorruptModuleError("In a graph of the module two nodes have the same name.")
+        raise errors.CorruptModuleError(f"In {variant.where} two nodes have the same name.")
     contexts = _contexts(variant)
     rewrite = rewrite_refs(nodes, _fetched(variant))
     if rewrite is not None:
@@ -98,7 +100,8 @@ def _index(variant: Variant) -> VariantGraph:
         contexts=contexts,
         functions={function.signature.name: function for function in graph_def.library.function},
         versions=graph_def.versions,
-        published=variant.published,
+        where=variant.where,
+        published=variant.source is not None,
     )
 
 

@@ -35,7 +35,7 @@ _PACKAGES = (
 )
 
 
-def unknown_op(op: str) -> errors.UnknownOpError:
+def unknown_op(op: str, where: str) -> errors.UnknownOpError:
     """Return the error for an op that this process does not know, naming the package that has it."""
     for prefix, package, statement in _PACKAGES:
         if op.startswith(prefix):
@@ -47,5 +47,5 @@ def unknown_op(op: str) -> errors.UnknownOpError:
             "(`tf.load_op_library` for a library of ops)."
         )
     return errors.UnknownOpError(
-        f"The module uses the op {op!r}, which TensorFlow {tf.__version__} does not know. {hint}"
+        f"The op {op!r} in {where} is one that TensorFlow {tf.__version__} does not know. {hint}"
     )

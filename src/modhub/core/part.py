@@ -55,7 +55,7 @@ def ancestors(graph: VariantGraph, roots: Iterable[str], cut: set[str], state: f
             continue
         node = graph.nodes.get(name)
         if node is None:
-            raise errors.CorruptModuleError(f"The graph refers to a node {name!r} that it does not have.")
+            raise errors.CorruptModuleError(f"In {graph.where} a node refers to {name!r}, which is not there.")
         found.add(name)
         for given in node.input:
             # A control edge counts as one to output 0: if a fed op is cut, there is nothing left to wait for.
@@ -99,7 +99,7 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
             if node.op == "Enter":
                 frames[name] = node.attr["frame_name"].s.decode()
     part.library.function.extend(called_functions(part.node, graph.functions, published=graph.published))
-    _check_ops(part)
+    _check_ops(part, graph.where)
     return Part(
         graph_def=part,
         captures=tuple(sorted(captures)),
@@ -141,9 +141,9 @@ def _clean(
     return tuple(name for name in names if name not in kept and name in fed)
 
 
-def _check_ops(part: Any) -> None:
+def _check_ops(part: Any, where: str) -> None:
     functions = part.library.function
     used = {node.op for node in part.node} | {node.op for function in functions for node in function.node_def}
     for op in sorted(used - {function.signature.name for function in functions}):
         if _tensorflow.op_def(op) is None:
-            raise unknown_op(op)
+            raise unknown_op(op, where)

@@ -24,6 +24,7 @@ class SignaturePlan:
     """A signature as a program.
 
     Attributes:
+      where: what messages call it.
       part: the nodes to import; what it captures is either in `inputs` or state.
       inputs: names of the tensors that each input feeds, by input name.
       outputs: names of the tensors that make up each output, by output name.
@@ -32,6 +33,7 @@ class SignaturePlan:
       losses: names of the regularization losses that depend on the inputs, for training only.
     """
 
+    where: str
     part: Part
     inputs: Mapping[str, tuple[str, ...]]
     outputs: Mapping[str, tuple[str, ...]]
@@ -55,7 +57,7 @@ def plan_signature(variant: Variant, name: str, *, training: bool) -> SignatureP
     """
     key = ("plan", name, training)
     if key not in variant.memo:
-        with blame_module("the graph of the signature"):
+        with blame_module(_where(variant, name)):
             variant.memo[key] = _plan(variant, name, training)
     plan: SignaturePlan = variant.memo[key]
     return plan
@@ -83,6 +85,7 @@ def _plan(variant: Variant, name: str, training: bool) -> SignaturePlan:
     fetched = [tensor for tensors in outputs.values() for tensor in tensors if tensor not in cut]
     roots = {node_of(name) for name in (*fetched, *updates, *losses)} - graph.state
     return SignaturePlan(
+        where=_where(variant, name),
         part=take_part(graph, sorted(roots), cut=cut, state=graph.state),
         inputs=inputs,
         outputs=outputs,
@@ -91,6 +94,10 @@ def _plan(variant: Variant, name: str, training: bool) -> SignaturePlan:
         updates=updates,
         losses=losses,
     )
+
+
+def _where(variant: Variant, name: str) -> str:
+    return f"the signature {name!r} of {variant.where}"
 
 
 def _for_training(variant: Variant, graph: VariantGraph, cut: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -78,7 +78,7 @@ def create_state(module: ModuleDescription, variant: Variant, scope: str, *, tra
       CorruptModuleError: the graph contradicts itself or the checkpoint.
       UnknownOpError: the state needs an op that this TensorFlow does not know.
     """
-    with blame_module("the graph of the module's state"):
+    with blame_module(f"the state of {variant.where}"):
         return _create(module, variant, scope, trainable)
 
 

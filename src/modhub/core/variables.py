@@ -61,7 +61,9 @@ def parse_variables(variant: Variant, nodes: Mapping[str, Any]) -> dict[str, Mod
         definition = variable_pb2.VariableDef.FromString(item)
         name = node_of(definition.variable_name)
         if name not in nodes or nodes[name].op != "VarHandleOp":
-            raise errors.CorruptModuleError(f"The variable {name!r} of the graph's collections is not in the graph.")
+            raise errors.CorruptModuleError(
+                f"The variable {name!r} of the collections is not in the graph, in {variant.where}."
+            )
         found[name] = _variable(name, definition, nodes[name].attr)
     return found
 

@@ -31,7 +31,7 @@ catches a class of `tf.errors`, the TensorFlow side raises a subclass that inher
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 __all__ = [
     "CheckpointError",
@@ -163,19 +163,20 @@ class CheckpointError(ExportError, ValueError):
     """A checkpoint that does not hold what the module needs."""
 
 
-def accepted(given: object, known: Iterable[object], what: str) -> str:
+def accepted(given: object, known: Iterable[object], what: str, show: Callable[[str], str] = repr) -> str:
     """Return a sentence that lists what is accepted, with the nearest match to what was given.
 
     Args:
       given: what the caller passed.
       known: the accepted values.
       what: their noun, in the plural ("signatures").
+      show: turns a value's text into what is shown.
 
     Returns:
       For example "Known signatures: 'default', 'tokens'. Did you mean 'tokens'?".
     """
     names = sorted(str(name) for name in known)
-    listed = ", ".join(repr(name) for name in names) or "none"
+    listed = ", ".join(map(show, names)) or "none"
     near = difflib.get_close_matches(str(given), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = f" Did you mean {show(near[0])}?" if near else ""
     return f"Known {what}: {listed}.{hint}"

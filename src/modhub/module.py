@@ -218,9 +218,11 @@ class Module:
             if not save_variables(self._state, session, prefix):
                 write_values(prefix, self._values(session))
         except tf.errors.FailedPreconditionError as error:
+            names = [variable.op.name for _, variable in self._state.variables]
+            culprit = max((name for name in names if name in error.message), key=len, default="one of its variables")
             raise errors.UninitializedError(
-                f"The module cannot be exported, because a variable is not initialized: {error.message}. "
-                "Run tf.compat.v1.global_variables_initializer() first."
+                f"The module cannot be exported, because {culprit!r} is not initialized in this session: "
+                "run tf.compat.v1.global_variables_initializer() first."
             ) from error
 
     def _values(self, session: Any) -> Iterator[Value]:

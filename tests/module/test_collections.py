@@ -204,3 +204,19 @@ def test_the_users_graph_with_a_loop_can_be_written_and_differentiated(graph: tf
         v1.train.import_meta_graph(written)
         (gradient,) = tf.gradients(other.get_tensor_by_name(y.name), v1.global_variables())
         assert evaluated(gradient).tolist() == [3.0, 3.0]
+
+
+def test_a_loss_of_the_inputs_is_added_where_they_are(graph: tf.Graph) -> None:
+    def module_fn() -> None:
+        x = v1.placeholder(tf.float32, [None])
+        w = v1.get_variable("w", initializer=3.0)
+        v1.add_to_collection(Keys.REGULARIZATION_LOSSES, tf.nn.l2_loss(w))
+        v1.add_to_collection(Keys.REGULARIZATION_LOSSES, tf.reduce_sum(w * x))
+        hub.add_signature(inputs=x, outputs=w * x)
+
+    module = hub.Module(hub.create_module_spec(module_fn), trainable=True)
+    assert len(v1.get_collection(Keys.REGULARIZATION_LOSSES)) == 1
+    module([1.0, 2.0])
+    module([5.0])
+    losses = v1.get_collection(Keys.REGULARIZATION_LOSSES)
+    assert [evaluated(loss).item() for loss in losses] == [4.5, 9.0, 15.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -335,3 +336,26 @@ def test_through_nested_loops_and_conditionals_of_v1(graph: tf.Graph) -> None:
     with started() as session:
         assert session.run(y) == 2 * 2.0 + 5 * 6.0
         assert session.run(gradients) == [10.0, 17.0]
+
+
+def test_a_numbered_gradient_of_another_process_is_not_mistaken_for_one_of_this(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    @tf.custom_gradient
+    def doubled(x: tf.Tensor) -> Any:
+        return 2.0 * x, lambda upstream: 5.0 * upstream
+
+    def module_fn() -> None:
+        x = v1.placeholder(tf.float32, [None])
+        hub.add_signature(inputs=x, outputs=doubled(x))
+
+    x = tf.constant([1.0, 2.0])
+    spec = hub.create_module_spec(module_fn)
+    (gradient,) = tf.gradients(hub.Module(spec)(x), [x])
+    with started() as session:
+        np.testing.assert_allclose(session.run(gradient), [5.0, 5.0])
+    y = hub.Module(publish(module_fn, tmp_path / "module"))(x)
+    with started() as session:
+        np.testing.assert_allclose(session.run(y), [2.0, 4.0])
+    with pytest.raises(LookupError, match="No gradient defined"):
+        tf.gradients(y, [x])

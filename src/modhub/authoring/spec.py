@@ -29,7 +29,7 @@ class ModuleSpec:
 
     def __repr__(self) -> str:
         source = self._description.directory or "a module_fn"
-        return f"<hub.ModuleSpec from {source}, tags {[show_tags(tags) for tags in self.get_tags()]}>"
+        return f"<hub.ModuleSpec from {source}, tags {', '.join(map(show_tags, self.get_tags()))}>"
 
     def get_tags(self) -> list[frozenset[str]]:
         """Return the tag sets of the graph variants, in the order in which they were defined."""

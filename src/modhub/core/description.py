@@ -108,7 +108,8 @@ class ModuleDescription:
                 return variant
         known = [show_tags(variant.tags) for variant in self.variants]
         raise errors.UnknownVariantError(
-            f"No such graph variant: tags={show_tags(wanted)}. " + errors.accepted(show_tags(wanted), known, "tag sets")
+            f"No such graph variant: tags={show_tags(wanted)}. "
+            + errors.accepted(show_tags(wanted), known, "tag sets", show=str)
         )
 
     def __iter__(self) -> Iterator[Variant]:

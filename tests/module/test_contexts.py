@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import modhub as hub
+from modhub import errors
 from tests.constructions import (
     collected,
     evaluated,
@@ -289,3 +290,12 @@ def test_a_call_in_a_function_keeps_update_ops_out_of_the_users_graph(graph: tf.
     assert all(op.graph is graph for op in v1.get_collection(v1.GraphKeys.UPDATE_OPS))
     with started() as session:
         session.run([y, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)])
+
+
+def test_the_gradient_of_a_loop_of_v1_in_a_function_is_refused_in_words(graph: tf.Graph, control_flow_v1: None) -> None:
+    spec = hub.create_module_spec(summing_loop)
+    v1.enable_control_flow_v2()
+    module = hub.Module(spec)
+    y = tf.function(lambda x: module(x))(tf.constant([[1.0, 2.0]]))
+    with pytest.raises(errors.GraphError, match="disable_control_flow_v2"):
+        tf.gradients(y, module.variables)

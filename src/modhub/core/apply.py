@@ -18,7 +18,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import renamed
-from modhub.core.functions import uniquely_named
+from modhub.core.functions import fit_for_function, uniquely_named
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
 from modhub.core.state import GraphState
@@ -96,7 +96,7 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
     bound = {**state.tensors, **feeds}
     fed = {name: _tensorflow.enter_context(graph, bound[name]) for name in plan.part.captures}
     with graph.name_scope(scope) as absolute:
-        _import_nodes(plan, fed, absolute)
+        _import_nodes(plan.part.graph_def, fed, absolute)
     prefix = absolute.rstrip("/")
     _recreate_contexts(plan, fed, prefix, graph)
     _recreate_colocations(plan, bound, prefix, graph)
@@ -111,10 +111,9 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
     )
 
 
-def _import_nodes(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], scope: str) -> None:
-    if not plan.part.graph_def.node:
-        return
-    tf.import_graph_def(uniquely_named(plan.part.graph_def), input_map=fed, name=scope)
+def _import_nodes(graph_def: Any, fed: Mapping[str, tf.Tensor], scope: str) -> None:
+    if graph_def.node:
+        tf.import_graph_def(uniquely_named(graph_def), input_map=fed, name=scope)
 
 
 def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
@@ -187,7 +186,7 @@ def _function(
                 if name not in fed:
                     fed[name] = _tensorflow.capture(graph, state.tensors[name])
             with graph.name_scope("signature") as scope:
-                _import_nodes(plan, fed, scope)
+                _import_nodes(fit_for_function(plan.part.graph_def), fed, scope)
             results = [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
             ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
             with tf.control_dependencies(ops):

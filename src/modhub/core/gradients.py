@@ -14,9 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from modhub import errors
 from modhub.core import _tensorflow
 
-__all__ = ["GRADIENTS"]
+__all__ = ["GRADIENTS", "GRADIENTS_IN_FUNCTIONS"]
 
 GRADIENTS = {
     "TensorArrayReadV3": "modhub.TensorArrayRead",
@@ -28,6 +29,8 @@ GRADIENTS = {
     "PartitionedCall": "modhub.Call",
     "StatefulPartitionedCall": "modhub.Call",
 }
+# In a function there are no control-flow contexts, without which a v1 loop has no gradient.
+GRADIENTS_IN_FUNCTIONS = {"Exit": "modhub.LoopInFunction"}
 
 _raw = tf.raw_ops
 
@@ -118,6 +121,15 @@ def _split(op: tf.Operation, flow: tf.Tensor) -> list[tf.Tensor | None]:
             element_shape_except0=op.inputs[1].shape[1:],
         )
     return [None, grad, None, flow]
+
+
+@tf.RegisterGradient("modhub.LoopInFunction")
+def _loop_in_function(op: tf.Operation, _: tf.Tensor) -> list[tf.Tensor | None]:
+    raise errors.GraphError(
+        f"The module has a v1 loop ({op.name}) and was applied inside a function (tf.function, a branch of tf.cond, "
+        "tf.map_fn, Dataset.map, ...), where TensorFlow cannot differentiate such a loop. Apply the module outside, in "
+        "the tf.Graph itself; or build the graph after tf.compat.v1.disable_control_flow_v2()."
+    )
 
 
 @tf.RegisterGradient("modhub.Call")

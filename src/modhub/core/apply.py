@@ -18,7 +18,8 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import renamed
-from modhub.core.functions import fit_for_function, uniquely_named
+from modhub.core.functions import uniquely_named
+from modhub.core.gradients import without_gradient
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
 from modhub.core.state import GraphState
@@ -155,6 +156,8 @@ def _call(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor]
     together = _tensorflow.runs_stateful_ops_by_itself(graph)
     with graph.name_scope(scope):
         results = _function(plan, state, arguments, updates=together)(*arguments.values())
+        if plan.part.frames:
+            results = without_gradient(graph, results)
         updates = []
         if plan.updates:
             token = results if together else _function(plan, state, arguments, updates=True)(*arguments.values())
@@ -186,7 +189,7 @@ def _function(
                 if name not in fed:
                     fed[name] = _tensorflow.capture(graph, state.tensors[name])
             with graph.name_scope("signature") as scope:
-                _import_nodes(fit_for_function(plan.part.graph_def), fed, scope)
+                _import_nodes(plan.part.graph_def, fed, scope)
             results = [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
             ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
             with tf.control_dependencies(ops):

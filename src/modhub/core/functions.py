@@ -9,9 +9,9 @@ from typing import Any
 
 from tensorflow.core.framework import graph_pb2
 
-from modhub.core.gradients import GRADIENTS, GRADIENTS_IN_FUNCTIONS
+from modhub.core.gradients import GRADIENTS
 
-__all__ = ["called_functions", "fit_for_function", "set_gradient", "uniquely_named"]
+__all__ = ["called_functions", "set_gradient", "uniquely_named"]
 
 _serial = itertools.count()
 _NUMBERED = re.compile(rb"[A-Za-z]+-\d+")
@@ -49,16 +49,6 @@ def set_gradient(node: Any, *, published: bool) -> None:
         name = node.attr["_gradient_op_type"].s
         if _NUMBERED.fullmatch(name):
             node.attr["_gradient_op_type"].s = name + b" of the process that published the module"
-
-
-def fit_for_function(graph_def: Any) -> Any:
-    """Return a copy of a GraphDef whose loops say, when they are differentiated in a function, that they cannot be."""
-    new = graph_pb2.GraphDef()
-    new.CopyFrom(graph_def)
-    for node in new.node:
-        if node.op in GRADIENTS_IN_FUNCTIONS:
-            node.attr["_gradient_op_type"].s = GRADIENTS_IN_FUNCTIONS[node.op].encode()
-    return new
 
 
 def uniquely_named(graph_def: Any) -> Any:

@@ -10,6 +10,7 @@ An op finds its gradient through its attribute `_gradient_op_type`, which `part`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -17,7 +18,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 
-__all__ = ["GRADIENTS", "GRADIENTS_IN_FUNCTIONS"]
+__all__ = ["GRADIENTS", "without_gradient"]
 
 GRADIENTS = {
     "TensorArrayReadV3": "modhub.TensorArrayRead",
@@ -29,9 +30,6 @@ GRADIENTS = {
     "PartitionedCall": "modhub.Call",
     "StatefulPartitionedCall": "modhub.Call",
 }
-# In a function there are no control-flow contexts, without which a v1 loop has no gradient.
-GRADIENTS_IN_FUNCTIONS = {"Exit": "modhub.LoopInFunction"}
-
 _raw = tf.raw_ops
 
 
@@ -123,12 +121,21 @@ def _split(op: tf.Operation, flow: tf.Tensor) -> list[tf.Tensor | None]:
     return [None, grad, None, flow]
 
 
+def without_gradient(graph: tf.Graph, tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
+    """Return results of a function with a v1 loop in it, which say when they are differentiated that they cannot be.
+
+    In a function there are no control-flow contexts, without which TensorFlow stumbles over such a loop.
+    """
+    with graph.gradient_override_map({"Identity": "modhub.LoopInFunction"}):
+        return [tf.identity(tensor) if tensor.dtype.is_floating else tensor for tensor in tensors]
+
+
 @tf.RegisterGradient("modhub.LoopInFunction")
 def _loop_in_function(op: tf.Operation, _: tf.Tensor) -> list[tf.Tensor | None]:
     raise errors.GraphError(
-        f"The module has a v1 loop ({op.name}) and was applied inside a function (tf.function, a branch of tf.cond, "
-        "tf.map_fn, Dataset.map, ...), where TensorFlow cannot differentiate such a loop. Apply the module outside, in "
-        "the tf.Graph itself; or build the graph after tf.compat.v1.disable_control_flow_v2()."
+        f"The module has a v1 loop (before {op.name}) and was applied inside a function (tf.function, a branch of "
+        "tf.cond, tf.map_fn, Dataset.map, ...), where TensorFlow cannot differentiate such a loop. Apply the module "
+        "outside, in the tf.Graph itself; or build the graph after tf.compat.v1.disable_control_flow_v2()."
     )
 
 

@@ -219,11 +219,13 @@ class Module:
                 write_values(prefix, self._values(session))
         except tf.errors.FailedPreconditionError as error:
             names = [variable.op.name for _, variable in self._state.variables]
-            culprit = max((name for name in names if name in error.message), key=len, default="one of its variables")
+            culprit = max((name for name in names if name in error.message), key=len, default="one of them")
             raise errors.UninitializedError(
-                f"The module cannot be exported, because {culprit!r} is not initialized in this session: "
+                f"The module cannot be exported, because of its variables {culprit} is not initialized in this session: "
                 "run tf.compat.v1.global_variables_initializer() first."
             ) from error
+        except tf.errors.OpError as error:
+            raise errors.ExportError(f"The session cannot write the module's variables: {error.message}") from error
 
     def _values(self, session: Any) -> Iterator[Value]:
         pairs = self._state.variables

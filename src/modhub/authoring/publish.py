@@ -21,7 +21,7 @@ __all__ = ["Value", "checkpoint_values", "publish", "published_variant", "write_
 
 # What stands in a published graph where an asset's path was.
 _ASSET_PLACEHOLDER = "SAVEDMODEL-ASSET"
-_PATH = re.compile(rb"(^|_)(/|[A-Za-z]:\\\\)")
+_PATH = re.compile(rb"(^|_)(/|~|[A-Za-z]:[\\\\/]|[a-z0-9]+://)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,13 @@ def checkpoint_values(variant: Variant, checkpoint: str, rename: Callable[[str],
                 f"doesn't match with shape {shapes[source]} and dtype {dtypes[source].name} of {source!r} in "
                 f"{checkpoint!r}."
             )
-        yield Value(key=key, dtype=variable.dtype, array=reader.get_tensor(source))
+        try:
+            array = reader.get_tensor(source)
+        except (RuntimeError, ValueError, tf.errors.OpError) as error:
+            raise errors.CheckpointError(
+                f"{source!r} of the checkpoint {checkpoint!r} cannot be read: {error}"
+            ) from error
+        yield Value(key=key, dtype=variable.dtype, array=array)
 
 
 def write_values(prefix: Path, values: Iterable[Value]) -> None:

@@ -17,18 +17,18 @@ import tensorflow as tf
 
 from modhub import errors
 from modhub.core import _tensorflow
-from modhub.core.contexts import renamed
+from modhub.core.contexts import recreate_contexts
 from modhub.core.functions import uniquely_named
 from modhub.core.gradients import without_gradient
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
+from modhub.core.scope import new_name_scope
 from modhub.core.state import GraphState
 from modhub.core.tensor_info import from_components, to_components
 from modhub.core.tensorflow_errors import blame_module
 
 __all__ = ["Applied", "apply_plan", "check_graph"]
 
-_CONTEXT_KEYS = {"cond": tf.compat.v1.GraphKeys.COND_CONTEXT, "while": tf.compat.v1.GraphKeys.WHILE_CONTEXT}
 # What no name scope may hold; "classify:image" is a legal signature and no legal scope.
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_.\\/>-]")
 
@@ -82,7 +82,7 @@ def apply_plan(plan: SignaturePlan, state: GraphState, inputs: Mapping[str, Any]
     Raises:
       CorruptModuleError: the graph is one that TensorFlow refuses.
     """
-    scope = _ILLEGAL.sub("_", scope)
+    scope = _ILLEGAL.sub("_", scope).strip("/")
     with blame_module(plan.where):
         feeds: dict[str, tf.Tensor] = {}
         for name, value in inputs.items():
@@ -96,17 +96,16 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
     graph = state.graph
     bound = {**state.tensors, **feeds}
     fed = {name: _tensorflow.enter_context(graph, bound[name]) for name in plan.part.captures}
-    with graph.name_scope(scope) as absolute:
-        _import_nodes(plan.part.graph_def, fed, absolute)
-    prefix = absolute.rstrip("/")
-    _recreate_contexts(plan, fed, prefix, graph)
+    prefix = new_name_scope(graph, scope)
+    _import_nodes(plan.part.graph_def, fed, f"{prefix}/")
+    recreate_contexts(graph, plan.part.contexts, plan.part.frames, fed, prefix)
     _recreate_colocations(plan, bound, prefix, graph)
 
     def tensor(name: str) -> tf.Tensor:
         return bound[name] if name in bound else graph.get_tensor_by_name(f"{prefix}/{name}")
 
     return Applied(
-        outputs=_pack(plan, tensor),
+        outputs=_pack(plan, tensor, feeds),
         updates=[graph.get_operation_by_name(f"{prefix}/{name}") for name in plan.updates],
         losses=[tensor(name) for name in plan.losses],
     )
@@ -115,21 +114,6 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
 def _import_nodes(graph_def: Any, fed: Mapping[str, tf.Tensor], scope: str) -> None:
     if graph_def.node:
         tf.import_graph_def(uniquely_named(graph_def), input_map=fed, name=scope)
-
-
-def _recreate_contexts(plan: SignaturePlan, fed: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
-    def rename(name: str) -> str:
-        full = "{}:{}".format(*split_input(name))
-        if full in fed:
-            return str(fed[full].name)
-        return f"{prefix}/{name}"
-
-    for name, frame in plan.part.frames.items():
-        _tensorflow.set_frame(graph.get_operation_by_name(f"{prefix}/{name}"), f"{prefix}/{frame}")
-    for kind, definition in plan.part.contexts:
-        context = _tensorflow.context_from_def(kind, renamed(definition, rename, prefix))
-        if context is not None:
-            graph.add_to_collection(_CONTEXT_KEYS[kind], context)  # goes with the graph when that is exported
 
 
 def _recreate_colocations(plan: SignaturePlan, bound: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
@@ -166,7 +150,7 @@ def _call(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor]
     bound.update(feeds)
     bound.update(zip(_fetched(plan), results, strict=False))  # the token has no name
     return Applied(
-        outputs=_pack(plan, bound.__getitem__),
+        outputs=_pack(plan, bound.__getitem__, feeds),
         updates=updates,
         losses=[bound[name] for name in plan.losses],
     )
@@ -181,10 +165,11 @@ def _function(
     """
     key = (plan, updates)
     if key not in state.functions:
+        names = tuple(arguments)
 
         def body(*tensors: tf.Tensor) -> list[tf.Tensor]:
             graph = tf.compat.v1.get_default_graph()
-            fed = dict(zip(arguments, tensors, strict=True))
+            fed = dict(zip(names, tensors, strict=True))
             for name in plan.part.captures:
                 if name not in fed:
                     fed[name] = _tensorflow.capture(graph, state.tensors[name])
@@ -214,8 +199,13 @@ def _direct(plan: SignaturePlan, state: GraphState) -> dict[str, tf.Tensor]:
     return {name: state.tensors[name] for names in plan.outputs.values() for name in names if name in state.tensors}
 
 
-def _pack(plan: SignaturePlan, tensor: Callable[[str], tf.Tensor]) -> dict[str, Any]:
+def _pack(plan: SignaturePlan, tensor: Callable[[str], tf.Tensor], feeds: Mapping[str, tf.Tensor]) -> dict[str, Any]:
     return {
-        name: from_components(plan.output_infos[name], [tensor(part) for part in parts])
+        name: from_components(
+            plan.output_infos[name],
+            [tensor(part) for part in parts],
+            # An output that is an input is the caller's own tensor, and stays as it is.
+            promise_shape=not any(part in feeds for part in parts),
+        )
         for name, parts in plan.outputs.items()
     }

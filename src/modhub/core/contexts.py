@@ -6,14 +6,19 @@ with a part of its graph is trimmed to what was kept, and one that goes into a g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from modhub.core.names import node_of
+import tensorflow as tf
 
-__all__ = ["needed_nodes", "renamed", "trimmed"]
+from modhub.core import _tensorflow
+from modhub.core.names import node_of, tensor_name
+
+__all__ = ["needed_nodes", "recreate_contexts", "trimmed"]
 
 Context = tuple[str, Any]
+
+_KEYS = {"cond": tf.compat.v1.GraphKeys.COND_CONTEXT, "while": tf.compat.v1.GraphKeys.WHILE_CONTEXT}
 
 
 def needed_nodes(contexts: Iterable[Context], kept: set[str]) -> Iterator[str]:
@@ -51,7 +56,36 @@ def trimmed(contexts: Iterable[Context], kept: set[str], cut: set[str]) -> tuple
     return tuple(found)
 
 
-def renamed(definition: Any, rename: Callable[[str], str], scope: str) -> Any:
+def recreate_contexts(
+    graph: tf.Graph,
+    contexts: Iterable[Context],
+    frames: Mapping[str, str],
+    fed: Mapping[str, tf.Tensor],
+    prefix: str,
+) -> None:
+    """Recreate contexts around nodes that were imported, and add them to the graph's collections.
+
+    Args:
+      graph: where they are.
+      contexts: as ("cond" | "while", definition), with the names of the part that was imported.
+      frames: name of an Enter node -> its loop's frame.
+      fed: what took the place of the part's cut tensors.
+      prefix: the name scope of the import.
+    """
+
+    def rename(name: str) -> str:
+        full = tensor_name(name)
+        return str(fed[full].name) if full in fed else f"{prefix}/{name}"
+
+    for name, frame in frames.items():
+        _tensorflow.set_frame(graph.get_operation_by_name(f"{prefix}/{name}"), f"{prefix}/{frame}")
+    for kind, definition in contexts:
+        context = _tensorflow.context_from_def(kind, _renamed(definition, rename, prefix))
+        if context is not None:
+            graph.add_to_collection(_KEYS[kind], context)  # goes with the graph when that is exported
+
+
+def _renamed(definition: Any, rename: Callable[[str], str], scope: str) -> Any:
     """Return a copy of a context with every tensor and op name passed through `rename`."""
     new = type(definition)()
     new.CopyFrom(definition)

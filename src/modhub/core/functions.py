@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2
 
 from modhub.core.gradients import GRADIENTS
 
@@ -17,8 +17,17 @@ _serial = itertools.count()
 _NUMBERED = re.compile(rb"[A-Za-z]+-\d+")
 
 
-def called_functions(nodes: Iterable[Any], library: Mapping[str, Any], *, published: bool) -> list[Any]:
-    """Return copies of the functions that nodes call, directly or not, fit for import; sorted by name."""
+def called_functions(
+    nodes: Iterable[Any], library: Mapping[str, Any], gradients: Mapping[str, str], *, published: bool
+) -> Any:
+    """Return a library of the functions that nodes call, directly or not, fit for import; sorted by name.
+
+    Args:
+      nodes: NodeDefs.
+      library: FunctionDefs by name.
+      gradients: name of a function -> the function that was declared as its gradient.
+      published: whether another process may have made them.
+    """
     found: dict[str, Any] = {}
     pending = [name for node in nodes for name in _calls(node, library)] if library else []
     while pending:
@@ -34,7 +43,12 @@ def called_functions(nodes: Iterable[Any], library: Mapping[str, Any], *, publis
             node.device = ""
             set_gradient(node, published=published)
             pending.extend(_calls(node, library))
-    return [found[name] for name in sorted(found)]
+        if name in gradients:
+            pending.append(gradients[name])
+    taken = function_pb2.FunctionDefLibrary(function=[found[name] for name in sorted(found)])
+    for name in sorted(found.keys() & gradients.keys()):
+        taken.gradient.add(function_name=name, gradient_func=gradients[name])
+    return taken
 
 
 def set_gradient(node: Any, *, published: bool) -> None:
@@ -69,6 +83,9 @@ def uniquely_named(graph_def: Any) -> Any:
             _rename_calls(node, names, suffix)
     for node in new.node:
         _rename_calls(node, names, suffix)
+    for gradient in new.library.gradient:
+        gradient.function_name += suffix
+        gradient.gradient_func += suffix
     return new
 
 

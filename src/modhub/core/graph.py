@@ -34,6 +34,7 @@ class VariantGraph:
       variables: those of GLOBAL_VARIABLES, by name ("w").
       contexts: the outermost v1 control-flow contexts, as ("cond" | "while", definition).
       functions: FunctionDefs by name.
+      function_gradients: name of a function -> the function that its maker declared as its gradient.
       versions: the VersionDef of the GraphDef.
       where: what messages call it.
       published: whether another process may have made it, so that a number that is registered here is not its own.
@@ -45,6 +46,7 @@ class VariantGraph:
     variables: Mapping[str, ModuleVariable]
     contexts: tuple[tuple[str, Any], ...]
     functions: Mapping[str, Any]
+    function_gradients: Mapping[str, str]
     versions: Any
     where: str
     published: bool
@@ -73,6 +75,7 @@ def is_state_op(op: str) -> bool:
     return bool(
         definition is not None
         and definition.is_stateful
+        and op != "TemporaryVariable"  # lives for one step
         and not definition.input_arg
         and len(definition.output_arg) == 1
         and (definition.output_arg[0].type == types_pb2.DT_RESOURCE or definition.output_arg[0].is_ref)
@@ -99,6 +102,7 @@ def _index(variant: Variant) -> VariantGraph:
         variables=parse_variables(variant, nodes),
         contexts=contexts,
         functions={function.signature.name: function for function in graph_def.library.function},
+        function_gradients={each.function_name: each.gradient_func for each in graph_def.library.gradient},
         versions=graph_def.versions,
         where=variant.where,
         published=variant.source is not None,

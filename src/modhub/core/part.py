@@ -98,7 +98,9 @@ def take_part(graph: VariantGraph, roots: Iterable[str], *, cut: set[str], state
                 colocated[name] = cut_neighbours
             if node.op == "Enter":
                 frames[name] = node.attr["frame_name"].s.decode()
-    part.library.function.extend(called_functions(part.node, graph.functions, published=graph.published))
+    part.library.CopyFrom(
+        called_functions(part.node, graph.functions, graph.function_gradients, published=graph.published)
+    )
     _check_ops(part, graph.where)
     return Part(
         graph_def=part,

@@ -50,7 +50,10 @@ def save_variables(state: GraphState, session: Any, prefix: Path) -> bool:
         state.functions[_KEY] = _create(state)
     saver: _Saver = state.functions[_KEY]
     parts = {part: f"{prefix}.part{number}" for number, part in enumerate(saver.parts)}
-    session.run(saver.op, {saver.prefix: str(prefix), **parts})
+    try:
+        session.run(saver.op, {saver.prefix: str(prefix), **parts})
+    except tf.errors.NotFoundError:
+        return False  # the directory is on this machine, and the session's ops run on another
     return prefix.with_name(f"{prefix.name}.index").exists()
 
 

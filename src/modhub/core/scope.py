@@ -12,7 +12,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 
-__all__ = ["paused_collection", "state_graph", "unique_scope"]
+__all__ = ["new_name_scope", "paused_collection", "state_graph", "unique_scope"]
 
 _SCOPE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 
@@ -84,8 +84,26 @@ def unique_scope(graph: tf.Graph, name: str) -> Iterator[str]:
         with tf.compat.v1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
             with graph.name_scope(None):
                 free = graph.unique_name(scope.name, mark_as_used=False) == scope.name
+                free = free and not _has_ops_below(graph, scope.name)
                 if free:
                     graph.unique_name(scope.name)  # marks it as used, also for a module without any op
             if free:
                 yield scope.name
                 return
+
+
+def new_name_scope(graph: tf.Graph, name: str) -> str:
+    """Return a new name scope below the current one: "outer/name_1", which no op is in yet.
+
+    `Graph.name_scope` knows the scopes that it opened itself, and not those of ops that were imported; an import into
+    such a scope would rename what is there already.
+    """
+    while True:
+        scope: str = graph.unique_name(name)
+        if not _has_ops_below(graph, scope):
+            return scope
+
+
+def _has_ops_below(graph: tf.Graph, scope: str) -> bool:
+    prefix = f"{scope}/"
+    return any(op.name.startswith(prefix) for op in graph.get_operations())

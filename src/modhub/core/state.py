@@ -16,11 +16,12 @@ from tensorflow.core.framework import graph_pb2, types_pb2, variable_pb2
 
 from modhub import errors
 from modhub.core import _tensorflow
+from modhub.core.contexts import recreate_contexts
 from modhub.core.description import ModuleDescription, Variant
 from modhub.core.functions import uniquely_named
 from modhub.core.graph import VariantGraph, index_variant
 from modhub.core.names import node_of, tensor_name
-from modhub.core.part import take_part
+from modhub.core.part import Part, take_part
 from modhub.core.plan import input_losses
 from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, variable_names
@@ -87,16 +88,20 @@ def _create(module: ModuleDescription, variant: Variant, scope: str, trainable: 
     index = index_variant(variant)
     losses = [index.value(loss) for loss in input_losses(variant)[0]] if trainable else []
     definitions = _definitions(variant, index)
-    graph_def = _state_graph(module, variant, index, definitions, losses, scope)
+    graph_def, part = _state_graph(module, variant, index, definitions, losses, scope)
     names = {node.name for node in graph_def.node}
     if names:
         with tf.control_dependencies(None):
             tf.import_graph_def(uniquely_named(graph_def), name=f"{scope}/")
+            recreate_contexts(graph, part.contexts, part.frames, {}, scope)
     tensors = {f"{name}:0": graph.get_tensor_by_name(f"{scope}/{name}:0") for name in index.state if name in names}
     variables = tuple(
         (index.variables[name], _tensorflow.variable_from_def(definition, scope))
         for name, definition in definitions.items()
     )
+    for _, variable in variables:
+        if variable.initial_value is not None:
+            variable.initial_value.set_shape(variable.shape)  # RestoreV2 knows none
     state = GraphState(graph=graph, scope=scope, tensors=tensors, variables=variables)
     _add_collections(state, variant, scope, trainable=trainable, losses=losses)
     return state
@@ -109,8 +114,11 @@ def _state_graph(
     definitions: Mapping[str, Any],
     losses: Iterable[str],
     scope: str,
-) -> Any:
-    """Return the GraphDef of a variant's state; where weights are restored, `definitions` are told from what."""
+) -> tuple[Any, Part]:
+    """Return the GraphDef of a variant's state, and the part of the variant's graph that is in it.
+
+    Where weights are restored, `definitions` are told from what.
+    """
     roots = {node_of(name) for name in variant.collection("table_initializer")}
     roots |= index.state | {node_of(loss) for loss in losses}
     restored: set[str] = set()
@@ -121,9 +129,9 @@ def _state_graph(
         for definition in definitions.values():
             wanted = (definition.initializer_name, definition.initial_value_name, definition.snapshot_name)
             roots |= {node_of(name) for name in wanted if name}
-    part = take_part(index, sorted(roots - restored), cut=set(), state=frozenset(restored)).graph_def
-    graph_def.library.CopyFrom(part.library)
-    graph_def.node.extend(part.node)
+    part = take_part(index, sorted(roots - restored), cut=set(), state=frozenset(restored))
+    graph_def.library.CopyFrom(part.graph_def.library)
+    graph_def.node.extend(part.graph_def.node)
     assets = variant.assets()
     for node in graph_def.node:
         if node.op == "VarHandleOp" or (node.attr["shared_name"].s if "shared_name" in node.attr else b""):
@@ -131,7 +139,7 @@ def _state_graph(
         elif node.op == "Const" and f"{node.name}:0" in assets and module.directory is not None:
             path = module.directory / ASSETS / assets[f"{node.name}:0"]
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(str(path)))
-    return graph_def
+    return graph_def, part
 
 
 def _definitions(variant: Variant, index: VariantGraph) -> dict[str, Any]:

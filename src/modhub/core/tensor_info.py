@@ -135,12 +135,16 @@ def to_components(value: Value) -> list[tf.Tensor]:
     return list(tf.nest.flatten(value, expand_composites=True))
 
 
-def from_components(info: Any, components: Sequence[tf.Tensor]) -> Value:
-    """Return the value that a TensorInfo describes, made of `components`, with the static shape it promises."""
+def from_components(info: Any, components: Sequence[tf.Tensor], *, promise_shape: bool) -> Value:
+    """Return the value that a TensorInfo describes, made of `components`, with the static shape it promises if asked."""
     parsed = parse(info)
     if isinstance(parsed.type_spec, tf.TensorSpec):
         (tensor,) = components
-        if tensor.dtype not in (tf.resource, tf.variant) and tensor.shape.is_compatible_with(parsed.shape):
+        if (
+            promise_shape
+            and tensor.dtype not in (tf.resource, tf.variant)
+            and tensor.shape.is_compatible_with(parsed.shape)
+        ):
             tensor.set_shape(parsed.shape)
         return tensor
     if parsed.is_sparse:

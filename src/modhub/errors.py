@@ -163,6 +163,9 @@ class CheckpointError(ExportError, ValueError):
     """A checkpoint that does not hold what the module needs."""
 
 
+_MOST_LISTED = 20
+
+
 def accepted(given: object, known: Iterable[object], what: str, show: Callable[[str], str] = repr) -> str:
     """Return a sentence that lists what is accepted, with the nearest match to what was given.
 
@@ -176,7 +179,9 @@ def accepted(given: object, known: Iterable[object], what: str, show: Callable[[
       For example "Known signatures: 'default', 'tokens'. Did you mean 'tokens'?".
     """
     names = sorted(str(name) for name in known)
-    listed = ", ".join(map(show, names)) or "none"
+    listed = ", ".join(map(show, names[:_MOST_LISTED])) or "none"
+    if len(names) > _MOST_LISTED:
+        listed += f", ... ({len(names)} in all)"
     near = difflib.get_close_matches(str(given), names, n=1)
     hint = f" Did you mean {show(near[0])}?" if near else ""
     return f"Known {what}: {listed}.{hint}"

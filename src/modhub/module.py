@@ -80,14 +80,14 @@ class Module:
           CorruptModuleError: a file of the module is altered; see `load_module_spec` for the other errors of a path.
           InvalidArgumentError: an argument is of the wrong kind.
         """
-        with paused_collection(), tensorflow_classes():
+        with paused_collection(), tensorflow_classes(), state_graph() as graph:
             self._spec = spec if isinstance(spec, ModuleSpec) else load_module_spec(spec)
             self._trainable = bool(trainable)
             description = self._spec.description
             self._variant = description.variant(tags)
             if description.weights is not None:
                 verify_bundle(description.weights)
-            with state_graph() as graph, unique_scope(graph, name) as scope:
+            with unique_scope(graph, name) as scope:
                 self._name = scope
                 self._state: GraphState = create_state(description, self._variant, scope, trainable=self._trainable)
 
@@ -221,8 +221,8 @@ class Module:
             names = [variable.op.name for _, variable in self._state.variables]
             culprit = max((name for name in names if name in error.message), key=len, default="one of them")
             raise errors.UninitializedError(
-                f"The module cannot be exported, because of its variables {culprit} is not initialized in this session: "
-                "run tf.compat.v1.global_variables_initializer() first."
+                f"The module cannot be exported: of its variables {culprit} is not initialized in this session. "
+                "Run tf.compat.v1.global_variables_initializer() first."
             ) from error
         except tf.errors.OpError as error:
             raise errors.ExportError(f"The session cannot write the module's variables: {error.message}") from error

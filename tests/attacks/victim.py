@@ -30,6 +30,7 @@ def use(path: Path) -> str:
     try:
         spec = hub.load_module_spec(path)
         for tags in spec.get_tags():
+            spec.get_attached_message("image_module_info", hub.ImageModuleInfo, tags=tags)
             with tf.Graph().as_default():
                 module = hub.Module(spec, trainable=True, tags=tags)
                 for signature in module.get_signature_names():

@@ -8,7 +8,7 @@ from typing import Any
 
 from modhub import errors
 from modhub.authoring.publish import checkpoint_values, publish, published_variant, write_values
-from modhub.core import ModuleDescription, ParsedTensorInfo, parse, show_tags, tensorflow_classes
+from modhub.core import ModuleDescription, ParsedTensorInfo, blame_module, parse, show_tags, tensorflow_classes
 
 __all__ = ["ModuleSpec", "attached_message"]
 
@@ -144,7 +144,8 @@ def attached_message(
 ) -> Any:
     """Return the message attached to a variant; see `ModuleSpec.get_attached_message`."""
     variant = description.variant(tags)
-    messages = variant.attachments()
+    with blame_module(f"the attached messages of {variant.where}"):
+        messages = variant.attachments()
     if key in messages:
         try:
             return message_type.FromString(messages[key])

@@ -8,7 +8,7 @@ from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
 from modhub.core.state import GraphState, create_state
 from modhub.core.tensor_info import ParsedTensorInfo, convert_inputs, describe_tensor, parse, to_components
-from modhub.core.tensorflow_errors import tensorflow_classes
+from modhub.core.tensorflow_errors import blame_module, tensorflow_classes
 
 __all__ = [
     "Applied",
@@ -19,6 +19,7 @@ __all__ = [
     "Variant",
     "apply_plan",
     "as_tag_set",
+    "blame_module",
     "check_graph",
     "convert_inputs",
     "create_state",

@@ -25,6 +25,8 @@ __all__ = [
     "decode_type_spec",
     "encode_type_spec",
     "enter_context",
+    "functions_called",
+    "graphs_around",
     "inline_call",
     "op_def",
     "runs_stateful_ops_by_itself",
@@ -77,6 +79,14 @@ def capture(graph: FuncGraph, tensor: tf.Tensor) -> tf.Tensor:
     return graph.capture(tensor)
 
 
+def graphs_around(graph: tf.Graph) -> list[tf.Graph]:
+    """Return a graph and, if it is a function's, those around it, innermost first."""
+    found = [graph]
+    while isinstance(found[-1], FuncGraph):
+        found.append(found[-1].outer_graph)
+    return found
+
+
 def runs_stateful_ops_by_itself(graph: tf.Graph) -> bool:
     """Tell whether a graph adds automatic control dependencies, as that of a `tf.function` does."""
     return bool(graph._add_control_dependencies)
@@ -109,6 +119,19 @@ def inline_call(op: tf.Operation, arguments: Sequence[tf.Tensor]) -> list[tf.Ten
     feed = dict(zip((f"{name}:0" for name in names), arguments, strict=True))
     body = iter(imported)
     return [feed[result] if result in feed else next(body) for result in results]
+
+
+def functions_called(op: tf.Operation) -> list[Any]:
+    """Return the FunctionDefs that an op calls, directly or not."""
+    found: dict[str, Any] = {}
+    pending = [op.get_attr("f").name]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found[name] = _function_def(op.graph, name)
+            attrs = [value for node in found[name].node_def for value in node.attr.values()]
+            pending += [func.name for value in attrs for func in (value.func, *value.list.func) if func.name]
+    return list(found.values())
 
 
 def _function_def(graph: tf.Graph, name: str) -> Any:

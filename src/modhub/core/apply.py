@@ -60,14 +60,14 @@ def check_graph(state: GraphState) -> None:
             "Module must be applied in the graph it was instantiated for, and eager execution has no graph: "
             "apply it inside `with graph.as_default():`."
         )
-    while graph is not state.graph:
-        if not isinstance(graph, _tensorflow.FuncGraph):
-            raise errors.GraphError(
-                "Module must be applied in the graph it was instantiated for, or in a function inside that graph. "
-                "Make the call within the same `with graph.as_default():` as the constructor, or make another "
-                "hub.Module here."
-            )
-        graph = graph.outer_graph
+    if state.graph not in _tensorflow.graphs_around(graph):
+        raise errors.GraphError(
+            "Module must be applied in the graph it was instantiated for, or in a function inside that graph. "
+            "Make the call within the same `with graph.as_default():` as the constructor, or make another "
+            "hub.Module here."
+        )
+    if graph.finalized:
+        raise errors.GraphError("The graph is finalized, so no module can be applied in it: apply it before.")
 
 
 def apply_plan(plan: SignaturePlan, state: GraphState, inputs: Mapping[str, Any], scope: str) -> Applied:

@@ -30,6 +30,9 @@ GRADIENTS = {
     "PartitionedCall": "modhub.Call",
     "StatefulPartitionedCall": "modhub.Call",
 }
+# What begins the names of ops that draw random numbers or change variables.
+_UNREPEATABLE = ("Random", "StatefulRandom", "TruncatedNormal", "Multinomial", "Assign", "Resource")
+
 _raw = tf.raw_ops
 
 
@@ -139,9 +142,22 @@ def _loop_in_function(op: tf.Operation, _: tf.Tensor) -> list[tf.Tensor | None]:
     )
 
 
+def _check_repeatable(op: tf.Operation) -> None:
+    """Check that a function gives the same results, and changes nothing, when it is run a second time."""
+    for function in _tensorflow.functions_called(op):
+        for node in function.node_def:
+            if node.op.startswith(_UNREPEATABLE) and not node.op.startswith("ResourceGather"):
+                raise errors.GraphError(
+                    f"The module has a tf.function with the op {node.op} in it ({node.name}), whose gradient would run "
+                    "it a second time: draw random numbers and assign variables outside of tf.functions, or call their "
+                    "Python functions (f.python_function) in the module_fn."
+                )
+
+
 @tf.RegisterGradient("modhub.Call")
 def _call(op: tf.Operation, *grads: tf.Tensor | None) -> list[tf.Tensor | None]:
     """Differentiate a function's body, run once more: the forward call keeps no intermediate results."""
+    _check_repeatable(op)
     inputs = list(op.inputs)
     wanted = [
         index for index, tensor in enumerate(inputs) if tensor.dtype.is_floating or tensor.dtype.is_complex

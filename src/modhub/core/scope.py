@@ -56,6 +56,8 @@ def state_graph() -> Iterator[tf.Graph]:
             "hub.Module was called in a tf.function under eager execution, where its variables would not outlive the "
             "trace. Use it in a tf.Graph, or in tf.compat.v1.wrap_function."
         )
+    if (outermost or graph).finalized:
+        raise errors.GraphError("The graph is finalized, so no hub.Module can be made in it: make it before.")
     # Entering a graph again keeps its variable scope; control dependencies and control flow are left for a while.
     with (outermost or graph).as_default() as target, tf.control_dependencies(None):
         yield target

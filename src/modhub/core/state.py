@@ -197,7 +197,7 @@ def _check_entry(variable: ModuleVariable, weights: Bundle) -> None:
     if entry is None:
         raise errors.CorruptModuleError(
             f"The variable {variable.name!r} is not found in the checkpoint {weights.prefix} (as {variable.key!r}). "
-            + errors.accepted(variable.key, list(weights.entries)[:20], "tensors (the first 20)")
+            + errors.accepted(variable.key, weights.entries, "tensors")
         )
     if entry.dtype != variable.dtype.as_datatype_enum or not variable.shape.is_compatible_with(entry.shape):
         raise errors.CorruptModuleError(

@@ -35,6 +35,7 @@ _COMPOSITES = {
     "RaggedTensor": (tf.RaggedTensor, tf.compat.v1.ragged.RaggedTensorValue),
 }
 _SYMBOLIC = (tf.Tensor, tf.Variable)
+_STRUCTURED = (list, tuple, tf.SparseTensor, tf.RaggedTensor)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -136,7 +137,7 @@ def to_components(value: Value) -> list[tf.Tensor]:
 
 
 def from_components(info: Any, components: Sequence[tf.Tensor], *, promise_shape: bool) -> Value:
-    """Return the value that a TensorInfo describes, made of `components`, with the static shape it promises if asked."""
+    """Return the value that a TensorInfo describes, made of `components`; if asked, of the static shape it promises."""
     parsed = parse(info)
     if isinstance(parsed.type_spec, tf.TensorSpec):
         (tensor,) = components
@@ -206,6 +207,7 @@ def _check(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
     if given != kind:
         shown = given if given != "Tensor" else _show(value)
         raise errors.InvalidInputError(f"Can't convert {where}: Got {shown}. Expected {kind}.")
+    _check_graphs(value, where)
     if kind == "Tensor":
         value = _check_dense(value, expected, where)
     elif isinstance(value, tf.compat.v1.SparseTensorValue):
@@ -217,11 +219,22 @@ def _check(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
         )
     shape = _static_shape(value)
     spec = expected.type_spec if isinstance(value, tf.RaggedTensor) else None
-    if not (spec.is_compatible_with(value) if spec else shape is None or shape.is_compatible_with(expected.shape)):
+    if not (spec.is_compatible_with(value) if spec else shape.is_compatible_with(expected.shape)):
         raise errors.InvalidInputError(
             f"Can't convert {where}: Got a {kind} of shape {shape}. Expected {expected.type_spec}."
         )
     return value
+
+
+def _check_graphs(value: Any, where: str) -> None:
+    """Check that the symbolic tensors in a value are of the default graph, or of one around it."""
+    graphs = _tensorflow.graphs_around(tf.compat.v1.get_default_graph())
+    leaves = tf.nest.flatten(value, expand_composites=True) if isinstance(value, _STRUCTURED) else [value]
+    for leaf in leaves:
+        if isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy") and leaf.graph not in graphs:
+            raise errors.InvalidInputError(
+                f"Can't convert {where}: {leaf.name!r} is a tensor of another graph than the one that is being built."
+            )
 
 
 def _check_dense(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
@@ -232,9 +245,9 @@ def _check_dense(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
                 f"Expected {expected.dtype.name}: use tf.cast."
             )
         return value
-    if isinstance(value, list | tuple) and any(isinstance(each, _SYMBOLIC) for each in tf.nest.flatten(value)):
-        return value  # tf.convert_to_tensor packs it
     try:
+        if isinstance(value, list | tuple) and any(isinstance(each, _SYMBOLIC) for each in tf.nest.flatten(value)):
+            return _packed(value, expected, where)
         if isinstance(value, list | tuple) and value and all(isinstance(each, np.ndarray) for each in value):
             value = np.stack(value)  # rows, as users have them
         if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and expected.dtype != tf.string:
@@ -246,24 +259,40 @@ def _check_dense(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
         ) from error
 
 
-def _static_shape(value: Any) -> tf.TensorShape | None:
+def _packed(value: Any, expected: ParsedTensorInfo, where: str) -> tf.Tensor:
+    """Return a list that holds tensors as one tensor; its shape is known only then, so ops come before that check."""
+    for leaf in tf.nest.flatten(value):
+        if isinstance(leaf, _SYMBOLIC) and leaf.dtype.base_dtype != expected.dtype:
+            raise errors.InvalidInputError(
+                f"Can't convert {where}: Got a list with a tensor of dtype {leaf.dtype.base_dtype.name}. "
+                f"Expected {expected.dtype.name}: use tf.cast."
+            )
+    return tf.convert_to_tensor(value, dtype=expected.dtype)
+
+
+def _static_shape(value: Any) -> tf.TensorShape:
     """Return a value's shape, as far as it is known before it is a tensor."""
     if isinstance(value, tf.compat.v1.SparseTensorValue):
         return tf.TensorShape(value.dense_shape)
-    return None if isinstance(value, list | tuple) else tf.TensorShape(value.shape)
+    return tf.TensorShape(value.shape)
 
 
 def _as_tensor(value: Any, expected: ParsedTensorInfo) -> Value:
     if isinstance(value, tf.SparseTensor | tf.RaggedTensor):
-        return value
+        return tf.nest.map_structure(_of_this_graph, value, expand_composites=True)
     if isinstance(value, tf.compat.v1.SparseTensorValue):
         return tf.SparseTensor.from_value(value)
     if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
         return _ragged(value)
-    graph = tf.compat.v1.get_default_graph()
-    if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and not graph.building_function:
-        value = value.numpy()  # an eager tensor cannot enter a v1 graph
-    return tf.convert_to_tensor(value, dtype=expected.dtype)
+    return tf.convert_to_tensor(_of_this_graph(value), dtype=expected.dtype)
+
+
+def _of_this_graph(value: Any) -> Any:
+    """Make a constant of an eager tensor, which cannot enter a v1 graph."""
+    is_eager = isinstance(value, tf.Tensor) and hasattr(value, "numpy")
+    if is_eager and not tf.compat.v1.get_default_graph().building_function:
+        return tf.constant(value.numpy(), dtype=value.dtype)
+    return value
 
 
 def _ragged(value: Any) -> tf.RaggedTensor:

@@ -41,6 +41,10 @@ class UnknownOpError(_Bridge, errors.UnknownOpError, tf.errors.NotFoundError):
     """An op that is not known, for code that catches `tf.errors.NotFoundError`."""
 
 
+class MissingAssetError(_Bridge, errors.MissingAssetError, tf.errors.NotFoundError):
+    """A missing asset, for code that catches `tf.errors.NotFoundError`."""
+
+
 class CorruptModuleError(_Bridge, errors.CorruptModuleError, tf.errors.DataLossError):
     """Damaged files, for code that catches `tf.errors.DataLossError`."""
 
@@ -62,6 +66,7 @@ class UninitializedError(_Bridge, errors.UninitializedError, tf.errors.FailedPre
 _SUBCLASSES: dict[type[errors.ModhubError], type[errors.ModhubError]] = {
     errors.HandleNotFoundError: HandleNotFoundError,
     errors.NotAModuleError: NotAModuleError,
+    errors.MissingAssetError: MissingAssetError,
     errors.UnknownOpError: UnknownOpError,
     errors.CorruptModuleError: CorruptModuleError,
     errors.ExportExistsError: ExportExistsError,
@@ -81,6 +86,9 @@ def tensorflow_classes() -> Iterator[None]:
         raise subclass(error.message).with_traceback(error.__traceback__) from error.__cause__
 
 
+_STUMBLES = (ValueError, TypeError, LookupError, AttributeError, AssertionError, OverflowError, RuntimeError)
+
+
 @contextlib.contextmanager
 def blame_module(what: str) -> Iterator[None]:
     """Raise what TensorFlow and protobuf say of a module's own data as a CorruptModuleError.
@@ -92,13 +100,5 @@ def blame_module(what: str) -> Iterator[None]:
         yield
     except errors.ModhubError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        AssertionError,
-        DecodeError,
-        tf.errors.OpError,
-    ) as error:
+    except (*_STUMBLES, DecodeError, tf.errors.OpError) as error:
         raise errors.CorruptModuleError(f"TensorFlow refuses {what}: {type(error).__name__}: {error}") from error

@@ -35,15 +35,25 @@ def resolve(handle: str | os.PathLike[str]) -> Path:
             f"{text!r} is a URL, and this version of modhub reads local directories: download the module, unpack it, "
             "and pass its directory."
         )
-    path = Path(text).expanduser().absolute()
-    if not text or not path.exists():
-        near = next((parent for parent in path.parents if parent.exists()), Path("/"))
-        listing = sorted(entry.name for entry in near.iterdir()) if near.is_dir() else []
-        missing = path.relative_to(near).parts[0] if path != near else text
-        hint = errors.accepted(missing, listing[:20], f"entries of {near}")
-        raise errors.HandleNotFoundError(f"{text!r} does not exist. {hint}")
+    if not text:
+        raise errors.HandleNotFoundError("The handle is an empty string. Pass the path of a module's directory.")
+    try:
+        path = Path(text).expanduser().absolute()
+        if not path.exists():
+            raise errors.HandleNotFoundError(f"{text!r} does not exist. {_siblings(path)}")
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, no permission, a name too long, a null byte
+        if isinstance(error, errors.ModhubError):
+            raise
+        raise errors.HandleNotFoundError(f"{text!r} cannot be looked up: {error}.") from error
     if not path.is_dir():
         raise errors.HandleNotFoundError(
             f"{text!r} is a file, and a module is a directory: unpack it, and pass its directory."
         )
     return path
+
+
+def _siblings(path: Path) -> str:
+    """Say what is there instead, in the nearest directory above that exists."""
+    near = next((parent for parent in path.parents if parent.exists()), Path("/"))
+    listing = [entry.name for entry in near.iterdir()] if near.is_dir() else []
+    return errors.accepted(path.relative_to(near).parts[0], listing, f"entries of {near}")

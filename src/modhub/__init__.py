@@ -25,8 +25,9 @@ if TYPE_CHECKING:
         get_num_image_channels,
         load_module_spec,
     )
+    from modhub.evaluate import eval_function_for_module
     from modhub.format import ImageModuleInfo
-    from modhub.module import Module, eval_function_for_module
+    from modhub.module import Module
 
 __all__ = [
     "ImageModuleInfo",
@@ -54,7 +55,7 @@ _ROOM_OF = {
     "attach_message": "modhub.authoring",
     "create_module_spec": "modhub.authoring",
     "create_module_spec_from_saved_model": "modhub.authoring",
-    "eval_function_for_module": "modhub.module",
+    "eval_function_for_module": "modhub.evaluate",
     "get_expected_image_size": "modhub.authoring",
     "get_num_image_channels": "modhub.authoring",
     "load_module_spec": "modhub.authoring",

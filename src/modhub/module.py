@@ -1,10 +1,9 @@
-"""hub.Module: a module in a v1 graph, and functions made of modules."""
+"""hub.Module: a module in a v1 graph."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,11 @@ from modhub.core import (
     show_tags,
     state_graph,
     tensorflow_classes,
-    to_components,
     unique_scope,
 )
 from modhub.format import verify_bundle
 
-__all__ = ["Module", "eval_function_for_module"]
+__all__ = ["Module", "check_sentinel"]
 
 
 class Module:
@@ -117,9 +115,9 @@ class Module:
           UnknownSignatureError, UnknownOutputError: there is no such signature, or no output "default".
           InvalidInputError: the inputs are not those of the signature.
         """
-        _check_sentinel(_sentinel)
+        check_sentinel(_sentinel)
         check_graph(self._state)
-        name, definition = self._signature(signature, as_dict)
+        name, definition = self.select_signature(signature, as_dict)
         with paused_collection(), tensorflow_classes():
             plan = plan_signature(self._variant, name, training=self._trainable)
             values = convert_inputs(inputs, definition.inputs, plan.where)
@@ -191,7 +189,7 @@ class Module:
     def __repr__(self) -> str:
         return f"<hub.Module {self._name!r}, tags {show_tags(self._variant.tags)}, trainable={self._trainable}>"
 
-    def _signature(self, signature: str | None, as_dict: bool | None) -> tuple[str, Any]:
+    def select_signature(self, signature: str | None, as_dict: bool | None) -> tuple[str, Any]:
         """Return a signature's name and definition; it must have an output "default" unless all are wanted."""
         name, definition = self._variant.signature(signature)
         if not as_dict and "default" not in definition.outputs:
@@ -238,78 +236,10 @@ class Module:
             )
 
 
-@contextlib.contextmanager
-def eval_function_for_module(
-    spec: ModuleSpec | str | os.PathLike[str], tags: Iterable[str] | None = None
-) -> Iterator[Callable[..., Any]]:
-    """Give a module as a Python function on values, for the length of a `with`.
-
-    Args:
-      spec: a `ModuleSpec`, or the path of a published module.
-      tags: the tags of the graph variant; None means the empty set.
-
-    Yields:
-      A function `f(inputs=None, signature=None, as_dict=None)`, which takes and returns NumPy arrays (and
-      SparseTensorValues, RaggedTensorValues), with the arguments and errors of `Module.__call__`.
-
-    Example:
-      >>> import modhub as hub, tensorflow as tf
-      >>> def module_fn():
-      ...     x = tf.compat.v1.placeholder(tf.float32, [None])
-      ...     hub.add_signature(inputs=x, outputs=x + 1)
-      >>> with hub.eval_function_for_module(hub.create_module_spec(module_fn)) as f:
-      ...     f([1.0, 2.0]).tolist()
-      [2.0, 3.0]
-    """
-    graph = tf.Graph()
-    with graph.as_default():
-        module = Module(spec, tags=tags)
-        placeholders, outputs = {}, {}
-        for name in module.get_signature_names():
-            placeholders[name] = {key: _placeholder(info) for key, info in module.get_input_info_dict(name).items()}
-            outputs[name] = module(placeholders[name], signature=name, as_dict=True)
-        initializers = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
-    # Not `with session:`, which would make its graph the default one for the caller.
-    session = tf.compat.v1.Session(graph=graph)
-    try:
-        session.run(initializers)
-
-        def call(
-            inputs: Any = None, _sentinel: None = None, signature: str | None = None, as_dict: bool | None = None
-        ) -> Any:
-            _check_sentinel(_sentinel)
-            name, definition = module._signature(signature, as_dict)
-            values = _values_of(inputs, definition.inputs, f"the signature {name!r}")
-            feeds = {
-                tensor: part
-                for key, placeholder in placeholders[name].items()
-                for tensor, part in zip(to_components(placeholder), values[key], strict=True)
-            }
-            wanted = outputs[name] if as_dict else outputs[name]["default"]
-            return session.run(wanted, feed_dict=feeds)
-
-        yield call
-    finally:
-        session.close()
-
-
-def _check_sentinel(value: Any) -> None:
+def check_sentinel(value: Any) -> None:
+    """Check that nothing was passed where an argument that must be given by name would be."""
     if value is not None:
         raise errors.InvalidArgumentError(
             f"A module takes its inputs as one argument; {value!r} was given as a second one. "
             "Pass signature= and as_dict= by name."
         )
-
-
-def _placeholder(info: ParsedTensorInfo) -> Any:
-    return tf.nest.map_structure(
-        lambda spec: tf.compat.v1.placeholder(spec.dtype, spec.shape), info.type_spec, expand_composites=True
-    )
-
-
-def _values_of(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
-    """Return the arrays to feed for each input, checked as a call of the module checks them."""
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        components = {key: to_components(value) for key, value in convert_inputs(inputs, infos, where).items()}
-        found: dict[str, list[Any]] = session.run(components) if components else {}
-        return found

@@ -3,11 +3,12 @@
 from modhub.core.apply import Applied, apply_plan, check_graph
 from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
 from modhub.core.graph import index_variant, is_state_op
+from modhub.core.inputs import convert_inputs
 from modhub.core.plan import SignaturePlan, plan_signature
 from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
 from modhub.core.state import GraphState, create_state
-from modhub.core.tensor_info import ParsedTensorInfo, convert_inputs, describe_tensor, parse, to_components
+from modhub.core.tensor_info import ParsedTensorInfo, describe_tensor, parse, to_components
 from modhub.core.tensorflow_errors import blame_module, tensorflow_classes
 
 __all__ = [

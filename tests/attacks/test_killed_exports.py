@@ -14,11 +14,11 @@ from pathlib import Path
 def test_a_killed_export_leaves_no_half_module(tmp_path: Path) -> None:
     script = Path(__file__).with_name("killed_exports.py")
     run = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "200"], capture_output=True, text=True, timeout=600
+        [sys.executable, str(script), str(tmp_path), "201"], capture_output=True, text=True, timeout=600
     )
     outcomes = [json.loads(line) for line in run.stdout.splitlines()]
     assert run.returncode == 0, run.stderr[-2000:]
-    assert len(outcomes) == 200
+    assert len(outcomes) == 201
     assert [outcome for outcome in outcomes if not outcome["whole"]] == []
     # The test has teeth only if the exports died, at different stages.
     assert sum(outcome["killed"] for outcome in outcomes) >= 195

@@ -102,11 +102,22 @@ def test_a_finalized_graph_is_refused(graph: tf.Graph) -> None:
         hub.Module(hub.create_module_spec(doubling))
 
 
-def test_the_gradient_of_a_function_that_draws_is_refused(graph: tf.Graph) -> None:
+@pytest.mark.parametrize("kind", ["dropout", "generator", "assignment"])
+def test_the_gradient_of_a_function_that_cannot_run_twice_is_refused(graph: tf.Graph, kind: str) -> None:
     def module_fn() -> None:
         x = v1.placeholder(tf.float32, [None])
         w = variable("w", 1.0)
-        hub.add_signature(inputs=x, outputs=tf.function(lambda each: tf.nn.dropout(w * each, 0.5))(x))
+        generator = tf.random.Generator.from_seed(1) if kind == "generator" else None
+
+        def body(each: tf.Tensor) -> tf.Tensor:
+            if kind == "dropout":
+                return tf.nn.dropout(w * each, 0.5)
+            if generator is not None:
+                return w * each * generator.normal([])
+            w.assign_add(1.0)
+            return w * each
+
+        hub.add_signature(inputs=x, outputs=tf.function(body)(x))
 
     module = hub.Module(hub.create_module_spec(module_fn))
     with pytest.raises(errors.GraphError, match="a second time"):

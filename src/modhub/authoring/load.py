@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from modhub import errors
 from modhub.authoring.checks import as_collection_keys, check_collections
 from modhub.authoring.spec import ModuleSpec
-from modhub.core import ModuleDescription, Variant, show_tags, tensorflow_classes
+from modhub.core import ModuleDescription, Variant, node_of, show_tags, tensorflow_classes
 from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, read_module_def, read_saved_model
 from modhub.handles import resolve
 
@@ -114,9 +114,9 @@ def _check_assets(directory: Path, variant: Variant) -> None:
         assets = variant.assets()
     except Exception as error:  # protobuf raises several kinds
         raise errors.CorruptModuleError(f"The list of assets in {directory} does not parse: {error}") from error
-    listed = {name.partition(":")[0] for name in assets}
+    listed = {node_of(name) for name in assets}
     for name in variant.collection(_keys.ASSET_FILEPATHS):
-        if name.partition(":")[0] not in listed:
+        if node_of(name) not in listed:
             raise errors.CorruptModuleError(f"The asset {name!r} of {directory} has no file name.")
     for filename in assets.values():
         path = directory / ASSETS / filename

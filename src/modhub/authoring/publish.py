@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from modhub import errors
-from modhub.core import ModuleDescription, Variant, index_variant, show_tags
+from modhub.core import ModuleDescription, Variant, index_variant, node_of, show_tags
 from modhub.format import ASSETS, BUNDLE, SAVED_MODEL, BundleWriter, asset_names, new_module_directory
 
 __all__ = ["Value", "checkpoint_values", "publish", "published_variant", "write_values"]
@@ -174,7 +174,7 @@ def _asset_sources(description: ModuleDescription, variant: Variant) -> dict[str
     nodes = index_variant(variant).nodes
     found = {}
     for name in variant.collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS):
-        (path,) = nodes[name.partition(":")[0]].attr["value"].tensor.string_val
+        (path,) = nodes[node_of(name)].attr["value"].tensor.string_val
         found[name] = path.decode()
     return found
 
@@ -188,7 +188,7 @@ def _published(original: Any, assets: Mapping[str, str]) -> Any:
     meta_graph.collection_def.pop("saved_model_assets", None)
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     for tensor, filename in assets.items():
-        value = nodes[tensor.partition(":")[0]].attr["value"].tensor
+        value = nodes[node_of(tensor)].attr["value"].tensor
         value.CopyFrom(tf.make_tensor_proto(_ASSET_PLACEHOLDER))
         definition = meta_graph_pb2.AssetFileDef(filename=filename)
         definition.tensor_info.name = tensor

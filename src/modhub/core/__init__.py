@@ -4,6 +4,7 @@ from modhub.core.apply import Applied, apply_plan, check_graph
 from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
+from modhub.core.names import node_of
 from modhub.core.plan import SignaturePlan, plan_signature
 from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
@@ -27,6 +28,7 @@ __all__ = [
     "describe_tensor",
     "index_variant",
     "is_state_op",
+    "node_of",
     "parse",
     "paused_collection",
     "plan_signature",

@@ -30,8 +30,13 @@ GRADIENTS = {
     "PartitionedCall": "modhub.Call",
     "StatefulPartitionedCall": "modhub.Call",
 }
-# What begins the names of ops that draw random numbers or change variables.
-_UNREPEATABLE = ("Random", "StatefulRandom", "TruncatedNormal", "Multinomial", "Assign", "Resource")
+# The stateful ops that a second run neither changes nor is changed by: they read, check, or call others.
+_REPEATABLE = frozenset(
+    {
+        "VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "ResourceGather", "ResourceGatherNd", "Assert", "If",
+        "While", "Case", "StatefulPartitionedCall",
+    }
+)  # fmt: skip
 
 _raw = tf.raw_ops
 
@@ -146,7 +151,8 @@ def _check_repeatable(op: tf.Operation) -> None:
     """Check that a function gives the same results, and changes nothing, when it is run a second time."""
     for function in _tensorflow.functions_called(op):
         for node in function.node_def:
-            if node.op.startswith(_UNREPEATABLE) and not node.op.startswith("ResourceGather"):
+            definition = _tensorflow.op_def(node.op)
+            if definition is not None and definition.is_stateful and node.op not in _REPEATABLE:
                 raise errors.GraphError(
                     f"The module has a tf.function with the op {node.op} in it ({node.name}), whose gradient would run "
                     "it a second time: draw random numbers and assign variables outside of tf.functions, or call their "

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from modhub.authoring import ModuleSpec
-from modhub.core import ParsedTensorInfo, convert_inputs, to_components
+from modhub.core import ParsedTensorInfo, convert_inputs, parse, to_components
 from modhub.module import Module, check_sentinel
 
 __all__ = ["eval_function_for_module"]
@@ -79,7 +79,8 @@ def _placeholder(info: ParsedTensorInfo) -> Any:
 
 def _values_of(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, list[Any]]:
     """Return the arrays to feed for each input, checked as a call of the module checks them."""
+    parsed = {key: parse(info) for key, info in infos.items()}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        components = {key: to_components(value) for key, value in convert_inputs(inputs, infos, where).items()}
+        components = {key: to_components(value) for key, value in convert_inputs(inputs, parsed, where).items()}
         found: dict[str, list[Any]] = session.run(components) if components else {}
         return found

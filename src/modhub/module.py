@@ -117,10 +117,10 @@ class Module:
         """
         check_sentinel(_sentinel)
         check_graph(self._state)
-        name, definition = self.select_signature(signature, as_dict)
+        name, _ = self.select_signature(signature, as_dict)
         with paused_collection(), tensorflow_classes():
             plan = plan_signature(self._variant, name, training=self._trainable)
-            values = convert_inputs(inputs, definition.inputs, plan.where)
+            values = convert_inputs(inputs, plan.input_infos, plan.where)
             applied = apply_plan(plan, self._state, values, f"{self._name.rpartition('/')[2]}_apply_{name}")
         keys = tf.compat.v1.GraphKeys
         for key, items in ((keys.UPDATE_OPS, applied.updates), (keys.REGULARIZATION_LOSSES, applied.losses)):

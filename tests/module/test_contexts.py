@@ -10,7 +10,6 @@ import pytest
 import tensorflow as tf
 
 import modhub as hub
-from modhub import errors
 from tests.constructions import (
     collected,
     evaluated,
@@ -214,6 +213,22 @@ def test_gradients_through_contexts_of_v2(
     np.testing.assert_allclose(to_x, np.ones_like(X))
 
 
+@pytest.mark.parametrize("context", [in_cond, in_while_loop, in_nested_loops, in_map_fn, in_function_in_cond])
+@pytest.mark.parametrize("module_fn", [summing_loop, adding_by_array, adding_by_condition])
+def test_gradients_through_control_flow_of_v1_in_contexts_of_v2(
+    graph: tf.Graph, module_fn: Callable[[], None], context: Callable[[Apply, tf.Tensor], tf.Tensor]
+) -> None:
+    with loops_of_v1():
+        spec = hub.create_module_spec(module_fn)
+    module = hub.Module(spec)
+    x = tf.constant(X)
+    gradients = tf.gradients(context(module, x), [module.variable_map["w"], x])
+    with started() as session:
+        to_w, to_x = session.run([tf.convert_to_tensor(gradient) for gradient in gradients])
+    np.testing.assert_allclose(to_w, [9.0, 9.0])
+    np.testing.assert_allclose(to_x, np.ones_like(X))
+
+
 @pytest.mark.parametrize("context", OF_EITHER_VERSION)
 @pytest.mark.parametrize("module_fn", [adding, summing_loop, adding_by_array])
 def test_gradients_through_contexts_of_v1(
@@ -290,12 +305,3 @@ def test_a_call_in_a_function_keeps_update_ops_out_of_the_users_graph(graph: tf.
     assert all(op.graph is graph for op in v1.get_collection(v1.GraphKeys.UPDATE_OPS))
     with started() as session:
         session.run([y, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)])
-
-
-def test_the_gradient_of_a_loop_of_v1_in_a_function_is_refused_in_words(graph: tf.Graph, control_flow_v1: None) -> None:
-    spec = hub.create_module_spec(summing_loop)
-    v1.enable_control_flow_v2()
-    module = hub.Module(spec)
-    y = tf.function(lambda x: module(x))(tf.constant([[1.0, 2.0]]))
-    with pytest.raises(errors.GraphError, match="disable_control_flow_v2"):
-        tf.gradients(y, module.variables)

@@ -19,9 +19,9 @@ from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import recreate_contexts
 from modhub.core.functions import uniquely_named
-from modhub.core.gradients import without_gradient
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
+from modhub.core.plan_function import PlanFunction, trace_plan
 from modhub.core.scope import new_name_scope
 from modhub.core.state import GraphState
 from modhub.core.tensor_info import from_components, to_components
@@ -58,7 +58,7 @@ def check_graph(state: GraphState) -> None:
     if tf.executing_eagerly():
         raise errors.GraphError(
             "Module must be applied in the graph it was instantiated for, and eager execution has no graph: "
-            "apply it inside `with graph.as_default():`."
+            "apply it inside `with graph.as_default():`, or get a module for eager execution with modhub.load(handle)."
         )
     if state.graph not in _tensorflow.graphs_around(graph):
         raise errors.GraphError(
@@ -97,7 +97,8 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
     bound = {**state.tensors, **feeds}
     fed = {name: _tensorflow.enter_context(graph, bound[name]) for name in plan.part.captures}
     prefix = new_name_scope(graph, scope)
-    _import_nodes(plan.part.graph_def, fed, f"{prefix}/")
+    if plan.part.graph_def.node:
+        tf.import_graph_def(uniquely_named(plan.part.graph_def), input_map=fed, name=f"{prefix}/")
     recreate_contexts(graph, plan.part.contexts, plan.part.frames, fed, prefix)
     _recreate_colocations(plan, bound, prefix, graph)
 
@@ -109,11 +110,6 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
         updates=[graph.get_operation_by_name(f"{prefix}/{name}") for name in plan.updates],
         losses=[tensor(name) for name in plan.losses],
     )
-
-
-def _import_nodes(graph_def: Any, fed: Mapping[str, tf.Tensor], scope: str) -> None:
-    if graph_def.node:
-        tf.import_graph_def(uniquely_named(graph_def), input_map=fed, name=scope)
 
 
 def _recreate_colocations(plan: SignaturePlan, bound: Mapping[str, tf.Tensor], prefix: str, graph: tf.Graph) -> None:
@@ -135,63 +131,35 @@ def _recreate_colocations(plan: SignaturePlan, bound: Mapping[str, tf.Tensor], p
 
 def _call(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], scope: str) -> Applied:
     graph = tf.compat.v1.get_default_graph()
-    arguments = {name: tensor for name, tensor in feeds.items() if name in plan.part.captures}
     # Where stateful ops run by themselves one call does both; elsewhere updates must wait to be asked for.
     together = _tensorflow.runs_stateful_ops_by_itself(graph)
     with graph.name_scope(scope):
-        results = _function(plan, state, arguments, updates=together)(*arguments.values())
-        if plan.part.frames:
-            results = without_gradient(graph, results)
-        updates = []
-        if plan.updates:
-            token = results if together else _function(plan, state, arguments, updates=True)(*arguments.values())
-            updates = [token[-1].op]
+        results, token = _function(plan, state, feeds, updates=together)(feeds)
+        if plan.updates and not together:
+            _, token = _function(plan, state, feeds, updates=True)(feeds)
     bound = {name: _tensorflow.capture(graph, tensor) for name, tensor in _direct(plan, state).items()}
     bound.update(feeds)
-    bound.update(zip(_fetched(plan), results, strict=False))  # the token has no name
+    bound.update(results)
     return Applied(
         outputs=_pack(plan, bound.__getitem__, feeds),
-        updates=updates,
+        updates=[token.op] if plan.updates else [],
         losses=[bound[name] for name in plan.losses],
     )
 
 
-def _function(
-    plan: SignaturePlan, state: GraphState, arguments: Mapping[str, tf.Tensor], *, updates: bool
-) -> Callable[..., Any]:
-    """Return a plan as a function of its inputs, with the state captured; made once for each.
-
-    It returns what `_fetched` lists, and a token that is ready once the update ops ran, if `updates`.
-    """
+def _function(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tensor], *, updates: bool) -> PlanFunction:
+    """Return a plan as a function on a state; made once for each."""
     key = (plan, updates)
     if key not in state.functions:
-        names = tuple(arguments)
-
-        def body(*tensors: tf.Tensor) -> list[tf.Tensor]:
-            graph = tf.compat.v1.get_default_graph()
-            fed = dict(zip(names, tensors, strict=True))
-            for name in plan.part.captures:
-                if name not in fed:
-                    fed[name] = _tensorflow.capture(graph, state.tensors[name])
-            with graph.name_scope("signature") as scope:
-                _import_nodes(plan.part.graph_def, fed, scope)
-            results = [tf.identity(graph.get_tensor_by_name(scope + name)) for name in _fetched(plan)]
-            ops = [graph.get_operation_by_name(scope + name) for name in plan.updates] if updates else []
-            with tf.control_dependencies(ops):
-                return [*results, tf.constant(0)]
-
-        signature = [tf.TensorSpec(None, tensor.dtype) for tensor in arguments.values()]
+        arguments = {
+            name: tf.TensorSpec(None, tensor.dtype) for name, tensor in feeds.items() if name in plan.part.captures
+        }
         with state.graph.as_default(), tf.control_dependencies(None):
-            state.functions[key] = tf.compat.v1.wrap_function(body, signature)
-    return state.functions[key]  # type: ignore[no-any-return]
-
-
-def _fetched(plan: SignaturePlan) -> list[str]:
-    """Return the tensors that a plan's nodes compute and the caller wants."""
-    computed = {node.name for node in plan.part.graph_def.node}
-    fed = {name for names in plan.inputs.values() for name in names}
-    wanted = [name for names in plan.outputs.values() for name in names] + list(plan.losses)
-    return [name for name in dict.fromkeys(wanted) if name not in fed and split_input(name)[0] in computed]
+            state.functions[key] = trace_plan(
+                plan, arguments, lambda graph, name: _tensorflow.capture(graph, state.tensors[name]), updates=updates
+            )
+    function: PlanFunction = state.functions[key]
+    return function
 
 
 def _direct(plan: SignaturePlan, state: GraphState) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from modhub.core import _tensorflow
 from modhub.core.names import node_of, tensor_name
 
-__all__ = ["needed_nodes", "recreate_contexts", "trimmed"]
+__all__ = ["Context", "needed_nodes", "recreate_contexts", "tensors_inside", "trimmed"]
 
 Context = tuple[str, Any]
 
@@ -83,6 +83,16 @@ def recreate_contexts(
         context = _tensorflow.context_from_def(kind, _renamed(definition, rename, prefix))
         if context is not None:
             graph.add_to_collection(_KEYS[kind], context)  # goes with the graph when that is exported
+
+
+def tensors_inside(context: Context) -> set[str]:
+    """Return the tensors that have a value only inside a context."""
+    _, definition = context
+    values = definition.values_def
+    found = {*values.values} - {*values.external_values} - {*getattr(definition, "loop_exit_names", ())}
+    for nested in _nested(definition):
+        found |= tensors_inside(nested)
+    return found
 
 
 def _renamed(definition: Any, rename: Callable[[str], str], scope: str) -> Any:

@@ -10,7 +10,7 @@ An op finds its gradient through its attribute `_gradient_op_type`, which `part`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 
-__all__ = ["GRADIENTS", "without_gradient"]
+__all__ = ["GRADIENTS", "refuse_gradient"]
 
 GRADIENTS = {
     "TensorArrayReadV3": "modhub.TensorArrayRead",
@@ -129,22 +129,24 @@ def _split(op: tf.Operation, flow: tf.Tensor) -> list[tf.Tensor | None]:
     return [None, grad, None, flow]
 
 
-def without_gradient(graph: tf.Graph, tensors: Iterable[tf.Tensor]) -> list[tf.Tensor]:
-    """Return results of a function with a v1 loop in it, which say when they are differentiated that they cannot be.
+def refuse_gradient(tensors: Iterable[tf.Tensor], reason: str) -> list[tf.Tensor]:
+    """Return results of a function with v1 control flow in it, which say when differentiated that they cannot be.
 
-    In a function there are no control-flow contexts, without which TensorFlow stumbles over such a loop.
+    Without its control-flow contexts, which a function has none of, TensorFlow stumbles over it.
+
+    Args:
+      tensors: the results.
+      reason: the rest of a sentence that begins with "The module has a v1 loop or conditional".
     """
-    with graph.gradient_override_map({"Identity": "modhub.LoopInFunction"}):
-        return [tf.identity(tensor) if tensor.dtype.is_floating else tensor for tensor in tensors]
 
+    @tf.custom_gradient
+    def guarded(tensor: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(*_: Any) -> Any:
+            raise errors.GraphError(f"The module has a v1 loop or conditional {reason}")
 
-@tf.RegisterGradient("modhub.LoopInFunction")
-def _loop_in_function(op: tf.Operation, _: tf.Tensor) -> list[tf.Tensor | None]:
-    raise errors.GraphError(
-        f"The module has a v1 loop (before {op.name}) and was applied inside a function (tf.function, a branch of "
-        "tf.cond, tf.map_fn, Dataset.map, ...), where TensorFlow cannot differentiate such a loop. Apply the module "
-        "outside, in the tf.Graph itself; or build the graph after tf.compat.v1.disable_control_flow_v2()."
-    )
+        return tf.identity(tensor), gradient
+
+    return [guarded(tensor) if tensor.dtype.is_floating else tensor for tensor in tensors]
 
 
 def _check_repeatable(op: tf.Operation) -> None:

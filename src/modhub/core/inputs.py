@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from modhub import errors
 from modhub.core import _tensorflow
-from modhub.core.tensor_info import ParsedTensorInfo, TensorValue, parse
+from modhub.core.tensor_info import ParsedTensorInfo, TensorValue
 
 __all__ = ["convert_inputs"]
 
@@ -24,12 +24,12 @@ _SYMBOLIC = (tf.Tensor, tf.Variable)
 _STRUCTURED = (list, tuple, tf.SparseTensor, tf.RaggedTensor)
 
 
-def convert_inputs(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[str, TensorValue]:
+def convert_inputs(inputs: Any, infos: Mapping[str, ParsedTensorInfo], where: str) -> dict[str, TensorValue]:
     """Convert what a caller passed to tensors that fit a signature.
 
     Args:
       inputs: a dict by input name, or a single value for a signature of one input, or None for none.
-      infos: TensorInfos by input name.
+      infos: what the signature says of its inputs, by name.
       where: names the signature, for messages.
 
     Returns:
@@ -46,9 +46,22 @@ def convert_inputs(inputs: Any, infos: Mapping[str, Any], where: str) -> dict[st
         raise errors.InvalidInputError(
             f"The inputs of {where} do not match: missing {missing}, extra given {extra}. {hint}"
         )
+    if tf.executing_eagerly() and all(_fits(given[name], infos[name].type_spec) for name in infos):
+        return dict(given)
     # All are checked before the first becomes an op, so that a refused call leaves the graph as it was.
-    checked = {name: _check(given[name], parse(infos[name]), f"input {name!r} of {where}") for name in sorted(infos)}
-    return {name: _as_tensor(value, parse(infos[name])) for name, value in checked.items()}
+    checked = {name: _check(given[name], infos[name], f"input {name!r} of {where}") for name in sorted(infos)}
+    return {name: _as_tensor(value, infos[name]) for name, value in checked.items()}
+
+
+def _fits(value: Any, spec: Any) -> bool:
+    """Tell at little cost whether a value is a tensor that needs neither conversion nor a closer look."""
+    return (
+        type(spec) is tf.TensorSpec
+        and isinstance(value, tf.Tensor)
+        and hasattr(value, "numpy")  # not a tensor of some graph
+        and value.dtype == spec.dtype
+        and spec.shape.is_compatible_with(value.shape)
+    )
 
 
 def _as_dict(inputs: Any, infos: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -157,7 +170,7 @@ def _as_tensor(value: Any, expected: ParsedTensorInfo) -> TensorValue:
 def _of_this_graph(value: Any) -> Any:
     """Make a constant of an eager tensor, which cannot enter a v1 graph."""
     is_eager = isinstance(value, tf.Tensor) and hasattr(value, "numpy")
-    if is_eager and not tf.compat.v1.get_default_graph().building_function:
+    if is_eager and not tf.executing_eagerly() and not tf.compat.v1.get_default_graph().building_function:
         return tf.constant(value.numpy(), dtype=value.dtype)
     return value
 

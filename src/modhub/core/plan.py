@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from modhub.core.description import Variant
 from modhub.core.graph import VariantGraph, index_variant
+from modhub.core.intermediate import find_tensor
 from modhub.core.names import node_of, split_input, tensor_name
 from modhub.core.part import Part, take_part
-from modhub.core.tensor_info import tensor_names
+from modhub.core.tensor_info import ParsedTensorInfo, parse, tensor_names
 from modhub.core.tensorflow_errors import blame_module
 
-__all__ = ["SignaturePlan", "input_losses", "plan_signature"]
+__all__ = [
+    "SignaturePlan",
+    "input_losses",
+    "inputs_with_default",
+    "plan_losses",
+    "plan_signature",
+    "plan_tensors",
+]
 
 _UNFED = {"Placeholder", "PlaceholderV2"}
 
@@ -28,7 +37,7 @@ class SignaturePlan:
       part: the nodes to import; what it captures is either in `inputs` or state.
       inputs: names of the tensors that each input feeds, by input name.
       outputs: names of the tensors that make up each output, by output name.
-      input_infos, output_infos: the TensorInfos of both.
+      input_infos, output_infos: what the signature says of both; of an intermediate tensor nothing.
       updates: names of the update ops, for training only.
       losses: names of the regularization losses that depend on the inputs, for training only.
     """
@@ -37,28 +46,104 @@ class SignaturePlan:
     part: Part
     inputs: Mapping[str, tuple[str, ...]]
     outputs: Mapping[str, tuple[str, ...]]
-    input_infos: Mapping[str, Any]
-    output_infos: Mapping[str, Any]
+    input_infos: Mapping[str, ParsedTensorInfo]
+    output_infos: Mapping[str, ParsedTensorInfo]
     updates: tuple[str, ...]
     losses: tuple[str, ...]
 
 
-def plan_signature(variant: Variant, name: str, *, training: bool) -> SignaturePlan:
+def plan_signature(
+    variant: Variant,
+    name: str,
+    *,
+    training: bool,
+    outputs: tuple[str, ...] | None = None,
+    given: frozenset[str] | None = None,
+) -> SignaturePlan:
     """Plan a signature; done once for each.
 
     Args:
       variant: the graph variant.
       name: one of its signatures.
       training: whether the update ops, and the losses that depend on the inputs, go with it.
+      outputs: the outputs that are wanted; None means all.
+      given: the inputs that are fed; None means all. The others must have defaults: see `inputs_with_default`.
 
     Raises:
       CorruptModuleError: the graph contradicts itself or the signature.
       UnknownOpError: the signature needs an op that this TensorFlow does not know.
     """
-    key = ("plan", name, training)
+
+    def make() -> SignaturePlan:
+        graph = index_variant(variant)
+        signature = variant.signatures[name]
+        fed = [key for key in sorted(signature.inputs) if given is None or key in given]
+        infos = {key: signature.outputs[key] for key in (sorted(signature.outputs) if outputs is None else outputs)}
+        return _plan(
+            variant,
+            _where(variant, name),
+            training=training,
+            inputs={key: signature.inputs[key] for key in fed},
+            outputs={key: tuple(map(graph.value, tensor_names(info))) for key, info in infos.items()},
+            output_infos={key: parse(info) for key, info in infos.items()},
+        )
+
+    return _once(variant, ("plan", name, training, outputs, given), _where(variant, name), make)
+
+
+def plan_tensors(variant: Variant, name: str, tensors: tuple[str, ...], *, training: bool) -> SignaturePlan:
+    """Plan tensors of a variant's graph as the outputs of a signature, under their names.
+
+    Raises:
+      UnknownOutputError: there is no such tensor, or it has no value outside the loop or branch that it is in, or the
+        inputs of the signature do not suffice for it.
+    """
+
+    def make() -> SignaturePlan:
+        graph = index_variant(variant)
+        signature = variant.signatures[name]
+        fed = {tensor for info in signature.inputs.values() for tensor in tensor_names(info)}
+        return _plan(
+            variant,
+            _where(variant, name),
+            training=training,
+            inputs=dict(signature.inputs),
+            outputs={tensor: (find_tensor(graph, tensor, _need_unfed(graph, fed)),) for tensor in tensors},
+            output_infos={},
+        )
+
+    return _once(variant, ("tensors", name, training, tensors), _where(variant, name), make)
+
+
+def plan_losses(variant: Variant) -> list[SignaturePlan]:
+    """Plan the regularization losses that need no input, each as the output "loss" of a plan of its own."""
+    graph = index_variant(variant)
+    where = f"a regularization loss of {variant.where}"
+
+    def plan(loss: str) -> SignaturePlan:
+        outputs = {"loss": (graph.value(loss),)}
+        return _plan(variant, where, training=False, inputs={}, outputs=outputs, output_infos={})
+
+    return [_once(variant, ("loss", loss), where, functools.partial(plan, loss)) for loss in input_losses(variant)[0]]
+
+
+def inputs_with_default(variant: Variant, name: str) -> frozenset[str]:
+    """Return the inputs of a signature that need not be given, because the publisher gave them a default."""
+    nodes = index_variant(variant).nodes
+    return frozenset(
+        key
+        for key, info in variant.signatures[name].inputs.items()
+        if all(
+            (node := nodes.get(node_of(tensor))) is not None and node.op == "PlaceholderWithDefault"
+            for tensor in tensor_names(info)
+        )
+    )
+
+
+def _once(variant: Variant, key: Any, where: str, make: Callable[[], SignaturePlan]) -> SignaturePlan:
     if key not in variant.memo:
-        with blame_module(_where(variant, name)):
-            variant.memo[key] = _plan(variant, name, training)
+        with blame_module(where):
+            variant.memo[key] = make()
     plan: SignaturePlan = variant.memo[key]
     return plan
 
@@ -75,22 +160,28 @@ def input_losses(variant: Variant) -> tuple[list[str], list[str]]:
     return free, [loss for loss in losses if loss not in free]
 
 
-def _plan(variant: Variant, name: str, training: bool) -> SignaturePlan:
+def _plan(
+    variant: Variant,
+    where: str,
+    *,
+    training: bool,
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, tuple[str, ...]],
+    output_infos: Mapping[str, ParsedTensorInfo],
+) -> SignaturePlan:
     graph = index_variant(variant)
-    signature = variant.signatures[name]
-    inputs = {key: tensor_names(info) for key, info in sorted(signature.inputs.items())}
-    outputs = {key: tuple(map(graph.value, tensor_names(info))) for key, info in sorted(signature.outputs.items())}
-    cut = {tensor for tensors in inputs.values() for tensor in tensors}
+    fed = {key: tensor_names(info) for key, info in inputs.items()}
+    cut = {tensor for tensors in fed.values() for tensor in tensors}
     updates, losses = _for_training(variant, graph, cut) if training else ((), ())
     fetched = [tensor for tensors in outputs.values() for tensor in tensors if tensor not in cut]
     roots = {node_of(name) for name in (*fetched, *updates, *losses)} - graph.state
     return SignaturePlan(
-        where=_where(variant, name),
+        where=where,
         part=take_part(graph, sorted(roots), cut=cut, state=graph.state),
-        inputs=inputs,
+        inputs=fed,
         outputs=outputs,
-        input_infos=dict(signature.inputs),
-        output_infos=dict(signature.outputs),
+        input_infos={key: parse(info) for key, info in inputs.items()},
+        output_infos=output_infos,
         updates=updates,
         losses=losses,
     )

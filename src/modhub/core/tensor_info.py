@@ -126,9 +126,8 @@ def to_components(value: TensorValue) -> list[tf.Tensor]:
     return list(tf.nest.flatten(value, expand_composites=True))
 
 
-def from_components(info: Any, components: Sequence[tf.Tensor], *, promise_shape: bool) -> TensorValue:
-    """Return the value that a TensorInfo describes, made of `components`; if asked, of the static shape it promises."""
-    parsed = parse(info)
+def from_components(parsed: ParsedTensorInfo, components: Sequence[tf.Tensor], *, promise_shape: bool) -> TensorValue:
+    """Return the value that is described, made of `components`; if asked, of the static shape that is promised."""
     if isinstance(parsed.type_spec, tf.TensorSpec):
         (tensor,) = components
         if (
@@ -141,7 +140,5 @@ def from_components(info: Any, components: Sequence[tf.Tensor], *, promise_shape
     if parsed.is_sparse:
         return tf.SparseTensor(*components)
     if parsed.type_spec is None:
-        raise errors.InvalidInputError(
-            f"This TensorFlow does not know the kind of tensor of an output: {info.composite_tensor.type_spec}"
-        )
+        raise errors.InvalidInputError(f"This TensorFlow does not know the kind of tensor of an output: {parsed}.")
     return tf.nest.pack_sequence_as(parsed.type_spec, components, expand_composites=True)

@@ -39,6 +39,11 @@ class ModuleVariable:
     definition: Any
 
     @property
+    def own_shape(self) -> tf.TensorShape:
+        """The shape of the variable itself, which for a part is that of the part."""
+        return self.shape if self.extent is None else tf.TensorShape([length for _, length in self.extent])
+
+    @property
     def slice_spec(self) -> str:
         """The part as `RestoreV2` reads it: "10 4 0,4:0,4"; empty for a whole variable."""
         if self.extent is None:

@@ -1,11 +1,14 @@
 """Plan, state, apply: a signature is a pure program, and graphs host it."""
 
+from modhub.core._tensorflow import ReusableModule, keyword_function, set_trainable
 from modhub.core.apply import Applied, apply_plan, check_graph
 from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
+from modhub.core.eager_call import call_plan, check_eager, traced_for_saving
+from modhub.core.eager_state import EagerState, VariableMaker, create_eager_state, make_variable
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
 from modhub.core.names import node_of
-from modhub.core.plan import SignaturePlan, plan_signature
+from modhub.core.plan import SignaturePlan, inputs_with_default, plan_losses, plan_signature, plan_tensors
 from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
 from modhub.core.state import GraphState, create_state
@@ -14,29 +17,42 @@ from modhub.core.tensorflow_errors import blame_module, tensorflow_classes
 
 __all__ = [
     "Applied",
+    "EagerState",
     "GraphState",
     "ModuleDescription",
     "ParsedTensorInfo",
+    "ReusableModule",
     "SignaturePlan",
+    "VariableMaker",
     "Variant",
     "apply_plan",
     "as_tag_set",
     "blame_module",
+    "call_plan",
+    "check_eager",
     "check_graph",
     "convert_inputs",
+    "create_eager_state",
     "create_state",
     "describe_tensor",
     "index_variant",
+    "inputs_with_default",
     "is_state_op",
+    "keyword_function",
+    "make_variable",
     "node_of",
     "parse",
     "paused_collection",
+    "plan_losses",
     "plan_signature",
+    "plan_tensors",
     "save_variables",
     "set_attachments",
+    "set_trainable",
     "show_tags",
     "state_graph",
     "tensorflow_classes",
     "to_components",
+    "traced_for_saving",
     "unique_scope",
 ]

@@ -45,8 +45,8 @@ def state_graph() -> Iterator[tf.Graph]:
     if tf.executing_eagerly():
         raise errors.GraphError(
             "hub.Module needs a graph, and eager execution is enabled: exporting/importing meta graphs is not "
-            "supported when eager execution is enabled. Use `with tf.Graph().as_default():` or "
-            "tf.compat.v1.wrap_function."
+            "supported when eager execution is enabled. Use modhub.load(handle), or `with tf.Graph().as_default():`, "
+            "or tf.compat.v1.wrap_function."
         )
     graph = tf.compat.v1.get_default_graph()
     with tf.init_scope():
@@ -54,7 +54,8 @@ def state_graph() -> Iterator[tf.Graph]:
     if outermost is None and _tensorflow.runs_stateful_ops_by_itself(graph):
         raise errors.GraphError(
             "hub.Module was called in a tf.function under eager execution, where its variables would not outlive the "
-            "trace. Use it in a tf.Graph, or in tf.compat.v1.wrap_function."
+            "trace. Call modhub.load(handle) outside the function, or use hub.Module in a tf.Graph or in "
+            "tf.compat.v1.wrap_function."
         )
     if (outermost or graph).finalized:
         raise errors.GraphError("The graph is finalized, so no hub.Module can be made in it: make it before.")

@@ -27,7 +27,7 @@ from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, variable_names
 from modhub.format import ASSETS, Bundle
 
-__all__ = ["GraphState", "create_state"]
+__all__ = ["GraphState", "check_entry", "create_state"]
 
 _RESTORE = "checkpoint_initializer"
 _unique = itertools.count()
@@ -164,7 +164,7 @@ def _restore(graph_def: Any, definitions: Mapping[str, Any], index: VariantGraph
         return set()
     variables = [index.variables[name] for name in definitions]
     for number, variable in enumerate(variables):
-        _check_entry(variable, weights)
+        check_entry(variable, weights)
         definition = definitions[variable.name]
         definition.initial_value_name = f"{_RESTORE}/restore:{number}"
         handle = graph_def.node.add()
@@ -191,7 +191,7 @@ def _restore(graph_def: Any, definitions: Mapping[str, Any], index: VariantGraph
     return {node.name for node in graph_def.node}
 
 
-def _check_entry(variable: ModuleVariable, weights: Bundle) -> None:
+def check_entry(variable: ModuleVariable, weights: Bundle) -> None:
     """Hold a variable against what the checkpoint has of it."""
     entry = weights.entries.get(variable.key)
     if entry is None:

@@ -432,13 +432,6 @@ def test_exporting_a_spec_leaves_the_users_graph_alone(graph: tf.Graph, tmp_path
     assert graph.get_all_collection_keys() == []
 
 
-def test_a_spec_needs_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(errors.CheckpointError, match="checkpoint_path") as caught:
-        hub.create_module_spec(affine).export(str(tmp_path / "module"))
-    assert isinstance(caught.value, ValueError)
-    assert files(tmp_path) == []
-
-
 @pytest.mark.parametrize(
     ("module_fn", "transform", "named"),
     [

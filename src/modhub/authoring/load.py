@@ -11,17 +11,19 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from modhub import errors
-from modhub.authoring.checks import as_collection_keys, check_collections
+from modhub.authoring.checks import SUPPORTED_COLLECTIONS, as_collection_keys, check_collections
 from modhub.authoring.spec import ModuleSpec
 from modhub.core import ModuleDescription, Variant, node_of, show_tags, tensorflow_classes
 from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, read_module_def, read_saved_model
-from modhub.handles import resolve
+from modhub.handles import find_directory
 
-__all__ = ["create_module_spec_from_saved_model", "load_module_spec"]
+__all__ = ["create_module_spec_from_saved_model", "load_module_spec", "saved_model_as_it_is"]
 
 _keys = tf.compat.v1.GraphKeys
 # Collections of a SavedModel that a module never has: a reader of modules runs no init op and counts no steps.
-_ALWAYS_DROPPED = (_keys.GLOBAL_STEP, "legacy_init_op", "saved_model_main_op", "saved_model_train_op")
+_INIT_OPS = ("legacy_init_op", "saved_model_main_op")
+_INIT_SIGNATURE = "__saved_model_init_op"
+_ALWAYS_DROPPED = (_keys.GLOBAL_STEP, *_INIT_OPS, "saved_model_train_op")
 
 
 def load_module_spec(path: str | os.PathLike[str]) -> ModuleSpec:
@@ -43,7 +45,7 @@ def load_module_spec(path: str | os.PathLike[str]) -> ModuleSpec:
       MissingAssetError: a file below `assets/` is missing.
     """
     with tensorflow_classes():
-        directory = resolve(_as_handle(path))
+        directory = find_directory(_as_handle(path))
         read_module_def(directory)
         return ModuleSpec(_describe(directory, _read(directory)))
 
@@ -68,13 +70,32 @@ def create_module_spec_from_saved_model(
     """
     dropped = {*_ALWAYS_DROPPED, *as_collection_keys(drop_collections)}
     with tensorflow_classes():
-        directory = resolve(_as_handle(saved_model_path))
+        directory = find_directory(_as_handle(saved_model_path))
         saved_model = _read(directory)
         for meta_graph in saved_model.meta_graphs:
             for key in dropped:
                 meta_graph.collection_def.pop(key, None)
             check_collections(key for key, items in meta_graph.collection_def.items() if items.WhichOneof("kind"))
         return ModuleSpec(_describe(directory, saved_model))
+
+
+def saved_model_as_it_is(directory: Path) -> ModuleSpec:
+    """Return the spec of a TF1 SavedModel to be loaded, not published: with what it initializes tables by.
+
+    Collections that modules do not have are left out.
+    """
+    saved_model = _read(directory)
+    for meta_graph in saved_model.meta_graphs:
+        collections = meta_graph.collection_def
+        initializers = {op for key in _INIT_OPS if key in collections for op in collections[key].node_list.value}
+        if _INIT_SIGNATURE in meta_graph.signature_def:
+            initializers |= {info.name for info in meta_graph.signature_def.pop(_INIT_SIGNATURE).outputs.values()}
+        for key in set(collections) - SUPPORTED_COLLECTIONS:
+            del collections[key]
+        # The collection says it exactly; where there is none, whatever runs at loading does.
+        if initializers and _keys.TABLE_INITIALIZERS not in collections:
+            collections[_keys.TABLE_INITIALIZERS].node_list.value.extend(sorted(initializers))
+    return ModuleSpec(_describe(directory, saved_model))
 
 
 def _as_handle(path: Any) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from modhub import errors
+from modhub.authoring.initial_values import write_initial_values
 from modhub.authoring.publish import checkpoint_values, publish, published_variant, write_values
 from modhub.core import ModuleDescription, ParsedTensorInfo, blame_module, parse, show_tags, tensorflow_classes
+from modhub.format import verify_bundle
 
 __all__ = ["ModuleSpec", "attached_message"]
 
@@ -99,7 +102,10 @@ class ModuleSpec:
         checkpoint_path: str | os.PathLike[str] | None = None,
         name_transform_fn: Callable[[str], str] | None = None,
     ) -> None:
-        """Publish the module with values from a checkpoint, without a session.
+        """Publish the module without a session of the caller's, in eager mode as in graphs.
+
+        The values are those of a checkpoint. Where none is given, a module that was read from disk keeps the values
+        that it was published with, and any other gets those that its variables' initializers give.
 
         Args:
           path: the new directory; it must not exist, its parents are made.
@@ -109,34 +115,57 @@ class ModuleSpec:
 
         Raises:
           ExportExistsError: the path exists; it is left as it was.
-          CheckpointError: no checkpoint is given, or it lacks a variable, or has it in another shape.
-          ExportError: it could not be written, or one variant has variables that the others lack.
+          CheckpointError: the checkpoint lacks a variable, or has it in another shape.
+          ExportError: it could not be written, an initializer failed, or one variant has variables that the others
+            lack.
+          CorruptModuleError: the published values are damaged.
+          InvalidArgumentError: there is a name_transform_fn, and no checkpoint whose names it could transform.
 
         Example:
           >>> import modhub as hub, os, tempfile, tensorflow as tf
           >>> def module_fn():
-          ...     hub.add_signature(outputs=tf.compat.v1.get_variable("v", [2]))
-          >>> with tempfile.TemporaryDirectory() as folder, tf.Graph().as_default(), tf.compat.v1.Session() as session:
-          ...     v = tf.compat.v1.get_variable("model/v", initializer=[1.0, 2.0])
-          ...     session.run(v.initializer)
-          ...     checkpoint = tf.compat.v1.train.Saver().save(session, os.path.join(folder, "model"))
-          ...     spec = hub.create_module_spec(module_fn)
-          ...     module = os.path.join(folder, "module")
-          ...     spec.export(module, checkpoint_path=checkpoint, name_transform_fn=lambda name: "model/" + name)
-          ...     sorted(os.listdir(module))
-          ['saved_model.pb', 'tfhub_module.pb', 'variables']
+          ...     hub.add_signature(outputs=tf.compat.v1.get_variable("v", initializer=[0.5, 0.25]))
+          >>> spec = hub.create_module_spec(module_fn)
+          >>> with tempfile.TemporaryDirectory() as folder:
+          ...     untrained, trained = os.path.join(folder, "untrained"), os.path.join(folder, "trained")
+          ...     spec.export(untrained)
+          ...     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+          ...         v = tf.compat.v1.get_variable("model/v", initializer=[1.0, 2.0])
+          ...         session.run(v.initializer)
+          ...         checkpoint = tf.compat.v1.train.Saver().save(session, os.path.join(folder, "model"))
+          ...     spec.export(trained, checkpoint_path=checkpoint, name_transform_fn=lambda name: "model/" + name)
+          ...     for path in (untrained, trained):
+          ...         with hub.eval_function_for_module(path) as f:
+          ...             f().tolist()
+          [0.5, 0.25]
+          [1.0, 2.0]
         """
         if _sentinel is not None:
             raise errors.InvalidArgumentError("Pass checkpoint_path and name_transform_fn to export() by name.")
-        if checkpoint_path is None:
-            raise errors.CheckpointError(
-                "Missing mandatory `checkpoint_path` parameter: a ModuleSpec has no values of its own. "
-                "To publish the values of a session use hub.Module(spec).export(path, session)."
+        if checkpoint_path is None and name_transform_fn is not None:
+            raise errors.InvalidArgumentError(
+                "name_transform_fn gives names in a checkpoint, and there is none: pass checkpoint_path too."
             )
+        rename = name_transform_fn or (lambda name: name)
         variant = published_variant(self._description)
         with tensorflow_classes():
-            values = checkpoint_values(variant, os.fspath(checkpoint_path), name_transform_fn or (lambda name: name))
-            publish(self._description, variant, os.fspath(path), lambda prefix: write_values(prefix, values))
+            checkpoint = self._published_values() if checkpoint_path is None else os.fspath(checkpoint_path)
+
+            def write(prefix: Path) -> None:
+                if checkpoint is None:
+                    write_initial_values(self._description, variant, prefix)
+                else:
+                    write_values(prefix, checkpoint_values(variant, checkpoint, rename))
+
+            publish(self._description, variant, os.fspath(path), write)
+
+    def _published_values(self) -> str | None:
+        """Return the prefix of the verified checkpoint that the module was read with, if it was read with one."""
+        weights = self._description.weights
+        if weights is None:
+            return None
+        verify_bundle(weights)
+        return str(weights.prefix)
 
 
 def attached_message(

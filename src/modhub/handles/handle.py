@@ -8,12 +8,24 @@ from pathlib import Path
 
 from modhub import errors
 
-__all__ = ["resolve"]
+__all__ = ["find_directory", "resolve"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def resolve(handle: str | os.PathLike[str]) -> Path:
+def resolve(handle: str | os.PathLike[str]) -> str:
+    """Return the path of the local directory that a handle names.
+
+    Args and errors are those of `find_directory`.
+
+    Example:
+      >>> os.path.isabs(resolve("."))
+      True
+    """
+    return str(find_directory(handle))
+
+
+def find_directory(handle: str | os.PathLike[str]) -> Path:
     """Return the local directory that a handle names.
 
     Args:
@@ -26,7 +38,7 @@ def resolve(handle: str | os.PathLike[str]) -> Path:
       HandleNotFoundError: it does not exist, or is a URL, which this version does not download.
 
     Example:
-      >>> resolve(".").is_absolute()
+      >>> find_directory(".").is_absolute()
       True
     """
     text = os.fspath(handle)

@@ -5,7 +5,8 @@ Run it with `make demo`, or `python examples/digits.py --out DIRECTORY`. What it
 1. pre-trains a small convolutional feature extractor on the digits 0-4 and publishes it as a module;
 2. loads that by path, to tell 5-9 apart from 40 labelled examples of each: frozen under a linear head, then fine-tuned;
 3. compares both with the same network trained from scratch, on scans that no run has seen;
-4. loads the tuned module that was published on the way, and checks that it computes what the tuning session did.
+4. loads the tuned module that was published on the way, and checks that it computes what the tuning session did;
+5. puts the module of 1 into a Keras 3 model, frozen and fine-tuned by `fit`, and saves, publishes and loads the result.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import digits_keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -66,7 +68,7 @@ class Run:
 
 
 def main() -> None:
-    """Run the four parts, telling what each does."""
+    """Run the five parts, telling what each does."""
     started = time.perf_counter()
     v1.logging.set_verbosity(v1.logging.ERROR)  # v1's graph API announces at every call that it is deprecated
     arguments = _arguments()
@@ -85,6 +87,9 @@ def main() -> None:
 
     print("\n4. Load the tuned module that was published")
     check_published(results[budgets[-1], 0]["fine-tuned"], load_task(range(5, 10), SHOTS, seed=0))
+
+    print("\n5. The module of 1 in a Keras 3 model")
+    keras_half(pretrained, out / "keras", steps=budgets[-1])
     print(f"\nFinished in {time.perf_counter() - started:.0f} s. All modules are in {out}")
 
 
@@ -277,6 +282,27 @@ def check_published(run: Run, task: Task) -> None:
     if difference > 1e-5:
         raise SystemExit(f"The published module differs from the tuned session by {difference:.3g}.")
     print(f"   outputs equal those of the tuning session: OK (largest difference {difference:.2g})")
+
+
+def keras_half(pretrained: str, folder: Path, steps: int) -> None:
+    """Learn the digits 5-9 in a Keras model, frozen and fine-tuned, and check what the tuned one is saved as."""
+    task = load_task(range(5, 10), SHOTS, seed=0)
+    folder.mkdir(parents=True)
+    epochs = -(-steps * BATCH // len(task.training.labels))
+    for way, fine_tune in (("frozen", False), ("fine-tuned", True)):
+        model = digits_keras.learn(
+            pretrained,
+            task.training.images,
+            task.training.labels,
+            signature=SIGNATURE,
+            epochs=epochs,
+            batch=BATCH,
+            learning_rate=LEARNING_RATE,
+            fine_tune=fine_tune,
+        )
+        accuracy = digits_keras.accuracy(model, task.held_out.images, task.held_out.labels)
+        print(f"   {way:<14}{accuracy:>8.1%} held-out accuracy on 5-9 after {epochs} epochs of fit")
+    digits_keras.check_saved(model, task.held_out.images[:BATCH], folder)
 
 
 def _arguments() -> argparse.Namespace:

@@ -9,6 +9,7 @@ import pytest
 
 DEMO = Path(__file__).parents[1] / "examples" / "digits.py"
 ROW = re.compile(r"^\s+(from scratch|frozen|fine-tuned)\s+([\d.]+)% \+- [\d.]+%$", re.MULTILINE)
+KERAS = re.compile(r"^\s+(frozen|fine-tuned)\s+([\d.]+)% held-out accuracy on 5-9 after 3 epochs of fit$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +52,12 @@ def test_published_module_computes_what_the_session_did(demo: tuple[str, Path]) 
     printed, out = demo
     assert "outputs equal those of the tuning session: OK" in printed
     assert str(out / "tuned-10-steps-seed-0") in printed
+
+
+def test_the_keras_half(demo: tuple[str, Path]) -> None:
+    printed, out = demo
+    accuracies = {way: float(value) for way, value in KERAS.findall(printed)}
+    assert accuracies.keys() == {"frozen", "fine-tuned"}
+    assert all(50.0 < value <= 100.0 for value in accuracies.values())
+    assert printed.count("outputs equal (largest difference") == 3
+    assert (out / "keras" / "tuned-by-keras" / "tfhub_module.pb").exists()

@@ -7,6 +7,8 @@ import modhub as hub
 
 PUBLIC = [
     "ImageModuleInfo",
+    "KerasLayer",
+    "LoadedModule",
     "Module",
     "ModuleSpec",
     "__version__",
@@ -17,18 +19,19 @@ PUBLIC = [
     "create_module_spec_from_saved_model",
     "errors",
     "eval_function_for_module",
+    "export_module",
     "get_expected_image_size",
     "get_num_image_channels",
+    "load",
     "load_module_spec",
+    "resolve",
 ]
-WITHOUT_TENSORFLOW = ["ImageModuleInfo", "__version__", "errors"]
+WITHOUT_TENSORFLOW = ["ImageModuleInfo", "__version__", "errors", "resolve"]
 
 # Names of tensorflow_hub that this version does not have.
 ABSENT = [
-    "KerasLayer",
     "LatestModuleExporter",
     "image_embedding_column",
-    "load",
     "register_module_for_export",
     "sparse_text_embedding_column",
     "text_embedding_column",
@@ -81,7 +84,7 @@ def test_a_star_import_gives_the_public_names():
 
 @pytest.mark.parametrize("name", ["Modules", "add_signatures"])
 def test_a_misspelt_name_gets_a_suggestion(name):
-    with pytest.raises(AttributeError, match=r"Known names: .*'load_module_spec'\. Did you mean '\w+'\?$"):
+    with pytest.raises(AttributeError, match=r"Known names: .*'resolve'\. Did you mean '\w+'\?$"):
         getattr(hub, name)
 
 

@@ -25,12 +25,18 @@ if TYPE_CHECKING:
         get_num_image_channels,
         load_module_spec,
     )
+    from modhub.authoring.from_tf2 import export_module
     from modhub.evaluate import eval_function_for_module
     from modhub.format import ImageModuleInfo
+    from modhub.handles import resolve
+    from modhub.keras import KerasLayer
+    from modhub.loaded import LoadedModule, load
     from modhub.module import Module
 
 __all__ = [
     "ImageModuleInfo",
+    "KerasLayer",
+    "LoadedModule",
     "Module",
     "ModuleSpec",
     "__version__",
@@ -41,13 +47,18 @@ __all__ = [
     "create_module_spec_from_saved_model",
     "errors",
     "eval_function_for_module",
+    "export_module",
     "get_expected_image_size",
     "get_num_image_channels",
+    "load",
     "load_module_spec",
+    "resolve",
 ]
 
 _ROOM_OF = {
     "ImageModuleInfo": "modhub.format",
+    "KerasLayer": "modhub.keras",
+    "LoadedModule": "modhub.loaded",
     "Module": "modhub.module",
     "ModuleSpec": "modhub.authoring",
     "add_signature": "modhub.authoring",
@@ -56,9 +67,12 @@ _ROOM_OF = {
     "create_module_spec": "modhub.authoring",
     "create_module_spec_from_saved_model": "modhub.authoring",
     "eval_function_for_module": "modhub.evaluate",
+    "export_module": "modhub.authoring.from_tf2",
     "get_expected_image_size": "modhub.authoring",
     "get_num_image_channels": "modhub.authoring",
+    "load": "modhub.loaded",
     "load_module_spec": "modhub.authoring",
+    "resolve": "modhub.handles",
 }
 
 

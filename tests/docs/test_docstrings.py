@@ -21,5 +21,15 @@ def test_examples_run(name: str) -> None:
 
 
 def test_what_users_call_has_an_example() -> None:
-    callables = ["Module", "add_signature", "attach_message", "create_module_spec", "eval_function_for_module"]
+    callables = [
+        "Module",
+        "add_signature",
+        "attach_message",
+        "create_module_spec",
+        "eval_function_for_module",
+        "export_module",
+        "load",
+        "KerasLayer",
+        "LoadedModule",
+    ]
     assert [name for name in callables if ">>>" not in (getattr(modhub, name).__doc__ or "")] == []

@@ -16,8 +16,9 @@ def test_the_tour_runs_as_one_script(tmp_path):
 
     assert done.returncode == 0, done.stderr
     promised = re.findall(r"^ *print\(.*\)  # (.*)$", "\n".join(blocks), flags=re.MULTILINE)
-    [losses] = re.findall(r"^loss: (\S+) before, (\S+) after\n", done.stdout, flags=re.MULTILINE)
-    assert float(losses[1]) < float(losses[0]) / 2
+    losses = re.findall(r"^loss: (\S+) before, (\S+) after\n", done.stdout, flags=re.MULTILINE)
+    assert len(losses) == 2
+    assert all(float(after) < float(before) / 2 for before, after in losses)
     assert [line for line in done.stdout.splitlines() if not line.startswith("loss: ")] == [
         comment for comment in promised if not comment.startswith("about ")
     ]

@@ -163,7 +163,9 @@ def _captured(state: EagerState, source: Any, place: int) -> tuple[tf.Tensor, tf
         return source.handle, source
     first, *others = state.strategy.experimental_local_results(source)
     if place == _OUTSIDE:
-        first = _merged(state).get(id(source), first)
+        if (merged := _merged(state).get(id(source))) is not None:
+            # Made in the scope of the strategy, it is mirrored too; all its copies are equal.
+            first = state.strategy.experimental_local_results(merged)[0]
     elif place != _SAVING:
         handle = source.handle  # that of the replica which the call is in
         first = next((each for each in others if each.handle is handle), first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -17,12 +18,16 @@ from modhub import errors
 __all__ = ["blame_module", "tensorflow_classes"]
 
 
-class _Bridge:
+class _Bridge(errors.ModhubError):
     """Gives the attributes of `tf.errors.OpError` to an error that no op raised."""
 
     node_def = None
     op = None
     error_code = tf.errors.NOT_FOUND
+
+    def __init__(self, *args: Any) -> None:
+        # Code that adds to an OpError, as Keras does, makes a new one of (node_def, op, message, error_code).
+        super().__init__(args[2] if len(args) > 2 else args[0])
 
     @property
     def experimental_payloads(self) -> dict[bytes, bytes]:

@@ -1,0 +1,47 @@
+"""What callers of a LoadedModule pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from modhub import errors
+from modhub.core import Variant, inputs_with_default
+
+__all__ = ["as_bool", "given_by_name"]
+
+
+def as_bool(training: Any) -> bool:
+    """Return `training` as a bool; an eager tensor will do.
+
+    Raises:
+      InvalidArgumentError: it is a tensor whose value is not known yet, or none of True and False.
+    """
+    if training is None or isinstance(training, bool):
+        return bool(training)
+    value = tf.get_static_value(training) if isinstance(training, tf.Tensor) else training
+    if value is None or getattr(value, "shape", ()) != ():
+        raise errors.InvalidArgumentError(
+            f"training={training!r} is not known while the function is traced: pass True or False, or write both calls "
+            "in the branches of a tf.cond."
+        )
+    return bool(value)
+
+
+def given_by_name(variant: Variant, name: str, inputs: Any) -> dict[str, Any] | None:
+    """Return the inputs by name where some that have a default are left out; None where nothing is."""
+    names = variant.signatures[name].inputs.keys()
+    if isinstance(inputs, tf.Tensor):
+        if len(names) == 1:
+            return None
+    elif isinstance(inputs, Mapping):
+        if len(inputs) == len(names):
+            return None
+        left_out = names - inputs.keys()
+        return dict(inputs) if left_out and left_out <= inputs_with_default(variant, name) else None
+    if len(names) < 2:
+        return None
+    needed = names - inputs_with_default(variant, name)
+    return {next(iter(needed)): inputs} if len(needed) == 1 else None

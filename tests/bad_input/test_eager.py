@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -119,3 +120,13 @@ def test_errors_of_tensorflow_classes_can_be_made_anew_as_keras_does(tmp_path: P
     again = type(error)(error.node_def, error.op, f"seen by Keras: {error.message}", error.error_code)
     assert isinstance(again, hub.errors.HandleNotFoundError)
     assert str(again).startswith("seen by Keras: ")
+
+
+def test_a_symbolic_tensor_of_keras(module: hub.LoadedModule) -> None:
+    with refused(hub.errors.InvalidInputError, says=("modhub.KerasLayer",)):
+        module(keras.Input([2]))
+
+
+def test_a_loaded_module_publishes_itself(tmp_path: Path, module: hub.LoadedModule) -> None:
+    with refused(hub.errors.InvalidArgumentError, says=("export(path)",), folder=tmp_path):
+        hub.export_module(module, tmp_path / "again")

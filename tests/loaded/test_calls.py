@@ -290,3 +290,13 @@ def test_one_output_by_name(tmp_path: Path) -> None:
 
     module = hub.load(publish(module_fn, tmp_path / "m"))
     assert module.call_with_losses([2.0], output_key="half")[0].numpy().tolist() == [1.0]
+
+
+def test_image_modules_say_their_size(tmp_path: Path) -> None:
+    def module_fn() -> None:
+        images = v1.placeholder(tf.float32, [None, 4, 8, 3])
+        hub.add_signature(inputs={"images": images}, outputs=tf.reduce_mean(images, [1, 2]))
+
+    module = hub.load(publish(module_fn, tmp_path / "m"))
+    assert hub.get_expected_image_size(module) == [4, 8]
+    assert hub.get_num_image_channels(module) == 3

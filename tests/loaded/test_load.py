@@ -107,9 +107,11 @@ def test_handles_that_name_nothing(handle: Any, error: type[Exception], says: tu
 
 def test_directories_of_other_kinds(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with refused(hub.errors.NotAModuleError, FileNotFoundError, tf.errors.NotFoundError, says=("saved_model.pb",)):
+    with refused(hub.errors.NotAModuleError, FileNotFoundError, tf.errors.NotFoundError, says=("It is empty",)):
         hub.load(tmp_path / "empty")
-    publish(affine, tmp_path / "m")
+    path = publish(affine, tmp_path / "m")
+    with refused(hub.errors.NotAModuleError, says=(f"did you mean '{path}'?",)):
+        hub.load(tmp_path)
     shutil.rmtree(tmp_path / "m" / "variables")
     with refused(hub.errors.ModuleFormatError, says=("variables",)):
         hub.load(tmp_path / "m")

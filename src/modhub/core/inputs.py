@@ -84,6 +84,11 @@ def _check(value: Any, expected: ParsedTensorInfo, where: str) -> Any:
         raise errors.InvalidInputError(f"Can't convert {where}: its kind of tensor ({expected}) is not supported.")
     kind = _KINDS[type(expected.type_spec)]
     given = next((name for name, classes in _COMPOSITES.items() if isinstance(value, classes)), "Tensor")
+    if type(value).__name__ == "KerasTensor":
+        raise errors.InvalidInputError(
+            f"Can't convert {where}: Got a symbolic tensor of Keras, {_show(value)}. A layer takes it: "
+            "modhub.KerasLayer(module)."
+        )
     if given != kind:
         shown = given if given != "Tensor" else _show(value)
         raise errors.InvalidInputError(f"Can't convert {where}: Got {shown}. Expected {kind}.")

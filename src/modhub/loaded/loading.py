@@ -12,7 +12,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.authoring import ModuleSpec, load_module_spec, saved_model_as_it_is
 from modhub.core import as_tag_set, check_eager, tensorflow_classes
-from modhub.format import MODULE_DEF, SAVED_MODEL
+from modhub.format import MODULE_DEF, SAVED_MODEL, read_module_def
 from modhub.handles import find_directory
 from modhub.loaded.loaded_module import LoadedModule
 from modhub.loaded.trainable import Patterns
@@ -94,9 +94,11 @@ def load(
 
 def _tf1_saved_model(directory: Path) -> ModuleSpec | None:
     """Return the spec of a TF1 SavedModel; None for a TF2 SavedModel, and for one in text form."""
-    if (directory / SAVED_MODEL).with_suffix(".pbtxt").exists() and not (directory / SAVED_MODEL).exists():
-        return None
     with tensorflow_classes():
+        if not (directory / SAVED_MODEL).exists():
+            if (directory / SAVED_MODEL).with_suffix(".pbtxt").exists():
+                return None
+            read_module_def(directory)  # says what the directory looks like
         try:
             return saved_model_as_it_is(directory)
         except errors.UnsupportedFormatError:

@@ -20,7 +20,14 @@ from modhub.authoring.from_tf2.program import Program, program_of
 from modhub.authoring.from_tf2.signatures import Signature, find_signatures, trace
 from modhub.authoring.from_tf2.tables import needed_tables
 from modhub.authoring.publish import Value, publish, write_values
-from modhub.core import ModuleDescription, Variant, paused_collection, tensorflow_classes, to_components
+from modhub.core import (
+    ModuleDescription,
+    ReusableModule,
+    Variant,
+    paused_collection,
+    tensorflow_classes,
+    to_components,
+)
 
 __all__ = ["export_module"]
 
@@ -84,6 +91,10 @@ def export_module(obj: Any, path: str | os.PathLike[str], signatures: Any = None
             "hub.export_module publishes what TF2 made, in eager mode, and a graph is being built. In a tf.Graph use "
             "hub.create_module_spec(module_fn), and hub.Module(spec).export(path, session); in a tf.function call "
             "hub.export_module outside of it."
+        )
+    if isinstance(obj, ReusableModule):
+        raise errors.InvalidArgumentError(
+            f"{obj!r} is a module already, with variants and attachments of its own: publish it with its export(path)."
         )
     with tensorflow_classes(), paused_collection():
         found = find_signatures(obj, signatures, inputs)

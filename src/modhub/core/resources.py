@@ -100,8 +100,21 @@ def table_initializers(variant: Variant, index: VariantGraph) -> dict[str, list[
     found: dict[str, list[str]] = {}
     for name in dict.fromkeys(map(node_of, variant.collection("table_initializer"))):
         for op in sorted(ancestors(index, [name], set(), index.state)):
-            tables = [source for given in index.nodes[op].input if (source := split_input(given)[0]) in index.state]
-            tables = [table for table in tables if table not in index.variables and index.nodes[table].op != "Const"]
-            if tables and _tensorflow.is_stateful(index.nodes[op].op):
-                found.setdefault(tables[0], []).append(op)
+            if not _tensorflow.is_stateful(index.nodes[op].op):
+                continue
+            sources = (_origin(index, split_input(given)[0]) for given in index.nodes[op].input)
+            table = next((each for each in sources if _is_table(index, each)), None)
+            if table is not None:
+                found.setdefault(table, []).append(op)
     return found
+
+
+def _origin(index: VariantGraph, name: str) -> str:
+    """Return the node that a node hands on, if it does nothing else."""
+    while name in index.nodes and index.nodes[name].op == "Identity":
+        name = split_input(index.nodes[name].input[0])[0]
+    return name
+
+
+def _is_table(index: VariantGraph, name: str) -> bool:
+    return name in index.state and name not in index.variables and index.nodes[name].op != "Const"

@@ -60,7 +60,7 @@ def _table(name: str, table: Any) -> Table:
     if "shared_name" in nodes[0].attr:
         nodes[0].attr["shared_name"].s = name.encode()
     # The handle itself: tensorflow_hub knows the op for state, and not what is computed from it.
-    create = dataclasses.replace(create, outputs=(f"{nodes[0].name}:0",))
+    create = dataclasses.replace(create, outputs=(f"{nodes[0].name}:0",), effects=())
     changeable = isinstance(table, tf.lookup.experimental.MutableHashTable)
     contents = tuple(each.numpy() for each in table.export()) if changeable else None
     return Table(name=name, create=create, initialize=initialize, contents=contents)

@@ -63,6 +63,8 @@ def test_no_such_output_or_signature(module: hub.LoadedModule, pair: hub.LoadedM
         pair({"a": [1.0], "b": [1.0]})
     with refused(hub.errors.UnknownSignatureError, ValueError, KeyError, says=("'defualt'", "Did you mean 'default'?")):
         module(X, signature="defualt")
+    with refused(hub.errors.UnknownSignatureError, says=("['default']",)):
+        module(tf.constant(X), signature=["default"])
     with refused(hub.errors.UnknownSignatureError, KeyError, says=("'serving'",)):
         module.signatures["serving"]
     assert "serving" not in module.signatures

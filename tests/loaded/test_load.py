@@ -30,7 +30,7 @@ def test_paths_of_both_kinds(tmp_path: Path) -> None:
     assert hub.resolve(path) == hub.resolve(Path(path)) == str(tmp_path / "m")
 
 
-@pytest.mark.parametrize("tags", [None, ["serve"], {"serve"}])
+@pytest.mark.parametrize("tags", [None, (), ["serve"], {"serve"}])
 def test_a_tf2_saved_model_is_what_tensorflow_makes_of_it(tmp_path: Path, tags: Any) -> None:
     tf.saved_model.save(Doubling(), str(tmp_path / "saved"))
     loaded = hub.load(tmp_path / "saved", tags=tags, options=tf.saved_model.LoadOptions())

@@ -3,7 +3,7 @@
 from modhub.core._tensorflow import ReusableModule, keyword_function, set_trainable
 from modhub.core.apply import Applied, apply_plan, check_graph
 from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
-from modhub.core.eager_call import call_plan, check_eager, traced_for_saving
+from modhub.core.eager_call import SingleCall, call_plan, check_eager, single_call, traced_for_saving
 from modhub.core.eager_state import EagerState, VariableMaker, create_eager_state, make_variable
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
@@ -23,6 +23,7 @@ __all__ = [
     "ParsedTensorInfo",
     "ReusableModule",
     "SignaturePlan",
+    "SingleCall",
     "VariableMaker",
     "Variant",
     "apply_plan",
@@ -50,6 +51,7 @@ __all__ = [
     "set_attachments",
     "set_trainable",
     "show_tags",
+    "single_call",
     "state_graph",
     "tensorflow_classes",
     "to_components",

@@ -21,6 +21,7 @@ from tensorflow.python.saved_model import nested_structure_coder
 __all__ = [
     "FuncGraph",
     "ReusableModule",
+    "call_flat",
     "capture",
     "colocate",
     "concrete_functions",
@@ -56,6 +57,11 @@ def is_stateful(name: str) -> bool:
     """Tell whether an op reads or writes what outlives it, or draws random numbers."""
     definition = op_def(name)
     return definition is not None and bool(definition.is_stateful)
+
+
+def call_flat(function: Any, tensors: list[tf.Tensor]) -> Any:
+    """Call a ConcreteFunction on tensors of the right dtypes; the public way spends 40 us on looking at them again."""
+    return function._call_flat(tensors, function.captured_inputs)
 
 
 def watch_variable(graph: FuncGraph, variable: tf.Variable) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,10 +19,11 @@ from modhub.core.names import node_of
 from modhub.core.plan import SignaturePlan
 from modhub.core.plan_function import PlanFunction, trace_plan
 from modhub.core.resources import captured_tensor
+from modhub.core.scope import paused_collection
 from modhub.core.tensor_info import TensorValue, from_components, to_components
 from modhub.core.tensorflow_errors import blame_module
 
-__all__ = ["call_plan", "check_eager", "traced_for_saving"]
+__all__ = ["SingleCall", "call_plan", "check_eager", "single_call", "traced_for_saving"]
 
 # Where no replica runs, or functions are traced for a SavedModel, these take the place of a replica's number.
 _OUTSIDE = -1
@@ -92,7 +94,7 @@ def call_plan(
     key = (plan, place)
     function: PlanFunction | None = state.memo.get(key)
     if function is None:
-        with blame_module(plan.where):
+        with paused_collection(), blame_module(plan.where):
             function = state.memo[key] = _function(state, variant, plan, place)
     if place == _OUTSIDE:
         _merge(state)
@@ -109,6 +111,45 @@ def call_plan(
         else:
             outputs[name] = from_components(info, tensors, promise_shape=False)
     return outputs, [bound[name] for name in plan.losses]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SingleCall:
+    """A plan of one tensor to one tensor, ready to be called eagerly without a look at anything else.
+
+    What `call_plan` looks at takes as long as a small module.
+    """
+
+    function: Any
+    dtype: tf.DType
+    shape: tf.TensorShape
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether a value needs no conversion."""
+        return (
+            isinstance(value, tf.Tensor)
+            and hasattr(value, "numpy")
+            and value.dtype == self.dtype
+            and self.shape.is_compatible_with(value.shape)
+        )
+
+    def __call__(self, value: tf.Tensor) -> tf.Tensor:
+        """Return the output."""
+        return _tensorflow.call_flat(self.function, [value])[0]
+
+
+def single_call(state: EagerState, plan: SignaturePlan) -> SingleCall | None:
+    """Return a plan that was called before as a SingleCall, if it is one."""
+    function: PlanFunction | None = state.memo.get((plan, 0))
+    if function is None or state.distributed or function.obstacle or plan.losses or len(plan.outputs) != 1:
+        return None
+    (output,) = plan.outputs.values()
+    infos = [*plan.input_infos.values(), *plan.output_infos.values()]
+    dense = all(isinstance(info.type_spec, tf.TensorSpec) for info in infos)
+    if not dense or len(infos) != 2 or len(function.arguments) != 1 or function.results != output:
+        return None
+    given = infos[0]
+    return SingleCall(function=function.function, dtype=given.dtype, shape=given.shape)
 
 
 def _state_itself(state: EagerState, variant: Variant, tensor: str) -> tf.Tensor:

@@ -44,7 +44,7 @@ class EagerState:
       description: the module.
       variables: what a variant says of each variable, and the variable; parts of a partitioned one are apart.
       trainable: the variables that the publisher made trainable.
-      assigned: the variables that update ops change.
+      assigned: the variables that update ops change, under a distribution strategy.
       resources: tables, and whatever else lives on beside variables.
       assets: by file name.
       sources: for each variant's tags, what stands for each node of its state.
@@ -150,7 +150,8 @@ def _describe(module: ModuleDescription) -> tuple[dict[Identity, ModuleVariable]
     assigned: set[Identity] = set()
     for variant in module:
         index = index_variant(variant)
-        changed = _assigned(variant, index)
+        # Which variables these are matters only where each replica has its own.
+        changed = _assigned(variant, index) if tf.distribute.has_strategy() else set()
         trainable = set(variable_names(variant, tf.compat.v1.GraphKeys.TRAINABLE_VARIABLES))
         for name, variable in index.variables.items():
             identity = _identity(variable)

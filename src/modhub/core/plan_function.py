@@ -30,14 +30,14 @@ class PlanFunction:
       obstacle: why these cannot be differentiated, if so.
     """
 
-    function: Callable[..., Any]
+    function: Any
     arguments: tuple[str, ...]
     results: tuple[str, ...]
     obstacle: str
 
     def __call__(self, feeds: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Return the results by name, and the token; `feeds` has the arguments by name."""
-        *results, token = self.function(*[feeds[name] for name in self.arguments])
+        *results, token = _tensorflow.call_flat(self.function, [feeds[name] for name in self.arguments])
         if self.obstacle:
             results = refuse_gradient(results, self.obstacle)
         return dict(zip(self.results, results, strict=True)), token

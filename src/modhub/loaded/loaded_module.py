@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from modhub import errors
@@ -15,6 +16,7 @@ from modhub.core import (
     ParsedTensorInfo,
     ReusableModule,
     SignaturePlan,
+    SingleCall,
     VariableMaker,
     Variant,
     as_tag_set,
@@ -29,6 +31,7 @@ from modhub.core import (
     plan_tensors,
     set_trainable,
     show_tags,
+    single_call,
     tensorflow_classes,
 )
 from modhub.format import verify_bundle
@@ -38,6 +41,8 @@ from modhub.loaded.trainable import Patterns, check_choice, check_patterns, choi
 
 __all__ = ["LoadedModule"]
 
+_VIEWED = (tf.float32, tf.float64, tf.int32, tf.int64)
+
 
 class LoadedModule(ReusableModule):
     """A module with its weights, to be called, fine-tuned and published again under eager execution.
@@ -46,7 +51,7 @@ class LoadedModule(ReusableModule):
     one, and goes into a `tf.train.Checkpoint`. It works in a `tf.function`, `Dataset.map`, `tf.cond`,
     `tf.while_loop` and in the replicas of a distribution strategy under whose scope it was made.
     `tf.saved_model.save(m, path)` writes a TF2 Reusable SavedModel, which needs no modhub; with
-    `signatures=m.signatures` it has all signatures.
+    `signatures=m.signatures` it has all signatures, if TensorFlow takes the names of their inputs (no "$").
 
     Example:
       >>> import modhub as hub, tempfile, tensorflow as tf
@@ -146,6 +151,12 @@ class LoadedModule(ReusableModule):
         self, inputs: Any, training: bool, signature: str | None, as_dict: bool | None, output_key: str = "default"
     ) -> tuple[Any, list[tf.Tensor]]:
         training = as_bool(training)
+        key = (training, signature, output_key)
+        named = signature is None or isinstance(signature, str)
+        if named and not as_dict and isinstance(inputs, tf.Tensor) and tf.executing_eagerly():
+            known: SingleCall | None = self._single_calls.get(key)
+            if known is not None and known.takes(inputs):
+                return known(inputs), []
         variant = self._training if training else self._inference
         name, definition = variant.signature(signature)
         if not as_dict and output_key not in definition.outputs:
@@ -159,7 +170,11 @@ class LoadedModule(ReusableModule):
             return plan_signature(variant, name, training=training, outputs=wanted, given=given)
 
         outputs, losses = self._call(variant, name, plan, inputs)
-        return (outputs if as_dict else outputs[output_key]), losses
+        if as_dict:
+            return outputs, losses
+        if key not in self._single_calls and (single := single_call(self._state, plan(None))) is not None:
+            self._single_calls[key] = single
+        return outputs[output_key], losses
 
     def outputs_of(self, tensors: Sequence[str], signature: str | None = None) -> Callable[..., dict[str, tf.Tensor]]:
         """Return a function that computes tensors of the module's graph, also those that no signature names.
@@ -318,10 +333,17 @@ class LoadedModule(ReusableModule):
     def _values(self) -> Iterator[Value]:
         for described, variable in self._state.variables.values():
             full_shape = () if described.extent is None else tuple(described.shape.as_list())
-            array = tf.convert_to_tensor(variable).numpy()
+            value = tf.convert_to_tensor(variable)
+            # A view where there can be one: what it shows is written at once, and a copy may be large.
+            array = np.asarray(memoryview(value)) if described.dtype in _VIEWED else value.numpy()
             yield Value(
                 key=described.key, dtype=described.dtype, array=array, full_shape=full_shape, extent=described.extent
             )
+
+    @property
+    def _single_calls(self) -> dict[Any, SingleCall]:
+        found: dict[Any, SingleCall] = self._state.memo.setdefault("single calls", {})
+        return found
 
     @property
     def functions(self) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def load(
             f"{str(directory)!r} is a TF2 SavedModel, which says itself what is trainable: trainable={trainable!r} is "
             "for modules. Choose from its variables when you make the gradients."
         )
-    return tf.saved_model.load(str(directory), tags=None if tags is None else sorted(as_tag_set(tags)), options=options)
+    return tf.saved_model.load(str(directory), tags=sorted(as_tag_set(tags)) or None, options=options)
 
 
 def _tf1_saved_model(directory: Path) -> ModuleSpec | None:

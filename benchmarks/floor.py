@@ -13,17 +13,18 @@ from typing import Any
 
 from measure import Notes, example_input
 
-__all__ = ["measure_floor"]
+__all__ = ["Parts", "measure_floor", "read_parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """A signature, the GraphDef of the state beneath it, the GraphDef of the rest, and its tables' initializers."""
+    """A signature, the GraphDefs of the state beneath it and of the rest, tables' initializers, and what to train."""
 
     signature: Any
     state: Any
     body: Any
     initializers: list[str]
+    trainable: set[str]
 
 
 def measure_floor(tf: Any, module: Path, notes: Notes) -> None:
@@ -31,7 +32,7 @@ def measure_floor(tf: Any, module: Path, notes: Notes) -> None:
     v1 = tf.compat.v1
     with tf.Graph().as_default() as graph:
         with notes.ops("ops added by Module()", graph), notes.seconds("Module()"):
-            parts = _read(tf, module)
+            parts = read_parts(tf, module)
             loading = _import_state(tf, parts, module)
         inputs = {info.name: v1.placeholder(info.dtype, info.tensor_shape) for info in parts.signature.inputs.values()}
         feed = {value: example_input(value.dtype.name, value.shape) for value in inputs.values()}
@@ -49,8 +50,9 @@ def measure_floor(tf: Any, module: Path, notes: Notes) -> None:
     notes.total_to_first_output()
 
 
-def _read(tf: Any, module: Path) -> Parts:
+def read_parts(tf: Any, module: Path) -> Parts:
     """Parse the module, and part what its default signature needs into state and body."""
+    from tensorflow.core.framework import variable_pb2
     from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
     saved_model = saved_model_pb2.SavedModel.FromString((module / "saved_model.pb").read_bytes())
@@ -77,7 +79,16 @@ def _read(tf: Any, module: Path) -> Parts:
     body.node.extend(node for node in needed.node if node.name not in replaced)
     for node in body.node:
         node.attr.pop("_class", None)  # a colocation, with a node that may not be here
-    return Parts(signature=signature, state=state, body=body, initializers=initializers)
+    trained = map(
+        variable_pb2.VariableDef.FromString, meta_graph.collection_def["trainable_variables"].bytes_list.value
+    )
+    return Parts(
+        signature=signature,
+        state=state,
+        body=body,
+        initializers=initializers,
+        trainable={_node(variable.variable_name) for variable in trained},
+    )
 
 
 def _import_state(tf: Any, parts: Parts, module: Path) -> list[Any]:

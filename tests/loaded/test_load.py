@@ -119,8 +119,8 @@ def test_directories_of_other_kinds(tmp_path: Path) -> None:
 
 def test_tags_that_no_variant_has(tmp_path: Path) -> None:
     path = publish(normalizing_spec(), tmp_path / "m")
-    with refused(hub.errors.UnknownVariantError, ValueError, says=("{'trian'}", "{'train'}")):
-        hub.load(path, tags={"trian"})
+    with refused(hub.errors.UnknownVariantError, ValueError, says=("{'trains'}", "{'train'}")):
+        hub.load(path, tags={"trains"})
     with refused(hub.errors.InvalidArgumentError, says=("'train'",)):
         hub.load(path, tags="train")
 

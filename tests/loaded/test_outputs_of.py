@@ -59,7 +59,7 @@ def test_training_updates(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("layer/hiden:0", ("'layer/hiden:0'", "Did you mean 'layer/hidden:0'?")),
+        ("layer/hidde:0", ("'layer/hidde:0'", "Did you mean 'layer/hidden:0'?")),
         ("layer/hidden:1", ("'layer/hidden:1'",)),
         ("negative:0", ("'negative:0'", "another signature")),
     ],

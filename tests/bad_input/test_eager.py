@@ -61,7 +61,9 @@ def test_a_single_value_for_two_inputs(pair: hub.LoadedModule) -> None:
 def test_no_such_output_or_signature(module: hub.LoadedModule, pair: hub.LoadedModule) -> None:
     with refused(hub.errors.UnknownOutputError, TypeError, KeyError, says=("'default'", "as_dict=True", "'sum'")):
         pair({"a": [1.0], "b": [1.0]})
-    with refused(hub.errors.UnknownSignatureError, ValueError, KeyError, says=("'defaults'", "Did you mean 'default'?")):
+    with refused(
+        hub.errors.UnknownSignatureError, ValueError, KeyError, says=("'defaults'", "Did you mean 'default'?")
+    ):
         module(X, signature="defaults")
     with refused(hub.errors.UnknownSignatureError, says=("['default']",)):
         module(tf.constant(X), signature=["default"])

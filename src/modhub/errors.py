@@ -63,6 +63,9 @@ __all__ = [
 class ModhubError(Exception):
     """Base of every error that modhub raises on purpose."""
 
+    # AutoGraph makes another class of an error that leaves a function it converts, but for those that have this.
+    ag_pass_through = True
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tests.constructions import (
     v1,
     variable,
 )
+from tests.refusals import refused
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
 
@@ -300,3 +303,58 @@ def test_image_modules_say_their_size(tmp_path: Path) -> None:
     module = hub.load(publish(module_fn, tmp_path / "m"))
     assert hub.get_expected_image_size(module) == [4, 8]
     assert hub.get_num_image_channels(module) == 3
+
+
+def test_a_table_that_is_filled_from_another(tmp_path: Path) -> None:
+    def module_fn() -> None:
+        first = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2]), -1, name="z_first")
+        with tf.control_dependencies(v1.get_collection(v1.GraphKeys.TABLE_INITIALIZERS)):
+            looked_up = 10 * first.lookup(tf.constant(["b", "a"]))
+        second = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(["x", "y"], looked_up), -1, name="a_second"
+        )
+        words = v1.placeholder(tf.string, [None])
+        hub.add_signature(inputs=words, outputs=second.lookup(words))
+
+    module = hub.load(publish(module_fn, tmp_path / "m"))
+    assert module(["x", "y", "z"]).numpy().tolist() == [20, 10, -1]
+
+
+def test_copies(tmp_path: Path) -> None:
+    module = hub.load(publish(affine, tmp_path / "m"), trainable="w")
+    module.variable_map["b"].assign([7.0, 8.0])
+    copied = copy.deepcopy(module)
+    np.testing.assert_array_equal(copied(X).numpy(), module(X).numpy())
+    assert [variable.name for variable in copied.trainable_variables] == ["w:0"]
+    copied.variable_map["b"].assign([0.0, 0.0])
+    assert module.variable_map["b"].numpy().tolist() == [7.0, 8.0]
+    with refused(hub.errors.InvalidArgumentError, TypeError, says=("export(path)",)):
+        pickle.dumps(module)
+
+
+def test_errors_leave_functions_as_they_are(tmp_path: Path) -> None:
+    module = hub.load(publish(affine, tmp_path / "m"))
+
+    @tf.function  # AutoGraph, which converts it, makes other errors of most
+    def call(x: tf.Tensor) -> tf.Tensor:
+        return module(x, signature="other")
+
+    with refused(hub.errors.UnknownSignatureError, ValueError, KeyError, says=("'other'",)):
+        call(X)
+    with refused(hub.errors.UnknownSignatureError, says=("'other'",)):
+        tf.data.Dataset.from_tensor_slices(X).map(lambda x: module(x, signature="other"))
+
+
+def test_names_of_inputs_that_tensorflow_cannot_tell_apart(tmp_path: Path) -> None:
+    def module_fn() -> None:
+        inputs = {"a$b": v1.placeholder(tf.float32, [None]), "a_b": v1.placeholder(tf.float32, [None])}
+        hub.add_signature(inputs=inputs, outputs=inputs["a$b"] - inputs["a_b"])
+
+    module = hub.load(publish(module_fn, tmp_path / "m"))
+    given = {"a$b": [3.0], "a_b": [1.0]}
+    assert module(given).numpy().tolist() == [2.0]
+    with refused(hub.errors.InvalidArgumentError, says=("'a$b'", "m(inputs")):
+        module.signatures["default"]
+    tf.saved_model.save(module, str(tmp_path / "saved"))
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    assert saved({key: tf.constant(value) for key, value in given.items()}).numpy().tolist() == [2.0]

@@ -18,7 +18,7 @@ from modhub.core.description import ModuleDescription, Variant
 from modhub.core.graph import VariantGraph, index_variant
 from modhub.core.names import node_of, split_input
 from modhub.core.part import ancestors
-from modhub.core.resources import Resource, table_initializers
+from modhub.core.resources import Resource, fill_all, table_initializers
 from modhub.core.state import check_entry
 from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, variable_names
@@ -124,8 +124,7 @@ def create_eager_state(
         assets: dict[str, tf.saved_model.Asset] = {}
         resources: dict[bytes, Resource] = {}
         sources = {variant.tags: _sources(module, variant, variables, assets, resources) for variant in module}
-        for resource in resources.values():
-            resource.initialize()
+        fill_all(resources.values())
     return EagerState(
         description=module,
         variables=variables,

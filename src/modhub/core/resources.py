@@ -15,9 +15,30 @@ from modhub.core.description import Variant
 from modhub.core.functions import uniquely_named
 from modhub.core.graph import VariantGraph
 from modhub.core.names import node_of, split_input
-from modhub.core.part import ancestors, take_part
+from modhub.core.part import Part, ancestors, take_part
 
-__all__ = ["Resource", "captured_tensor", "table_initializers"]
+__all__ = ["Resource", "captured_tensor", "fill_all", "table_initializers"]
+
+# Ops that take a table and leave it as it is.
+_LOOKUPS = {"LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2"}
+
+
+def fill_all(resources: Iterable[Resource]) -> None:
+    """Make resources, and fill them, one from which another is filled before that."""
+    pending = list(resources)
+    for resource in pending:
+        _ = resource.resource_handle  # made here and now: a function that is traced may find it there
+    filled: set[Resource] = set()
+
+    def fill(resource: Resource) -> None:
+        if resource not in filled:
+            filled.add(resource)
+            for other in resource.needed():
+                fill(other)
+            resource.fill()
+
+    for resource in pending:
+        fill(resource)
 
 
 class Resource(tf.saved_model.experimental.TrackableResource):
@@ -28,9 +49,13 @@ class Resource(tf.saved_model.experimental.TrackableResource):
         self.node = node
         self._recipe = _Recipe(index, node, tuple(initializers), sources)
 
-    def initialize(self) -> None:
-        """Make and fill it, now; a function that is traced may find it there."""
-        if self.resource_handle is not None and self._recipe.initializers:
+    def needed(self) -> list[Resource]:
+        """Return the other resources that it is filled from."""
+        return [each for each in self._recipe.needed() if isinstance(each, Resource) and each is not self]
+
+    def fill(self) -> None:
+        """Fill it; it and what it is filled from were made before."""
+        if self._recipe.initializers:
             tf.compat.v1.wrap_function(self._recipe.fill, [])()
 
     def _create_resource(self) -> tf.Tensor:
@@ -68,9 +93,15 @@ class _Recipe:
         )
         return handle
 
+    def needed(self) -> list[Any]:
+        return [self._sources[node_of(name)] for name in self._part().captures] if self.initializers else []
+
+    def _part(self) -> Part:
+        return take_part(self._index, sorted(self.initializers), cut=set(), state=self._index.state)
+
     def fill(self) -> tf.Tensor:
         graph = tf.compat.v1.get_default_graph()
-        part = take_part(self._index, sorted(self.initializers), cut=set(), state=self._index.state)
+        part = self._part()
         fed = {
             name: _tensorflow.capture(graph, captured_tensor(self._sources[node_of(name)])) for name in part.captures
         }
@@ -100,7 +131,8 @@ def table_initializers(variant: Variant, index: VariantGraph) -> dict[str, list[
     found: dict[str, list[str]] = {}
     for name in dict.fromkeys(map(node_of, variant.collection("table_initializer"))):
         for op in sorted(ancestors(index, [name], set(), index.state)):
-            if not _tensorflow.is_stateful(index.nodes[op].op):
+            kind = index.nodes[op].op
+            if kind in _LOOKUPS or not _tensorflow.is_stateful(kind):
                 continue
             sources = (_origin(index, split_input(given)[0]) for given in index.nodes[op].input)
             table = next((each for each in sources if _is_table(index, each)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from modhub import errors
@@ -22,10 +23,14 @@ def as_bool(training: Any) -> bool:
     if training is None or isinstance(training, bool):
         return bool(training)
     value = tf.get_static_value(training) if isinstance(training, tf.Tensor) else training
-    if value is None or getattr(value, "shape", ()) != ():
+    if value is None:
         raise errors.InvalidArgumentError(
             f"training={training!r} is not known while the function is traced: pass True or False, or write both calls "
             "in the branches of a tf.cond."
+        )
+    if not isinstance(value, bool | int | np.bool_ | np.integer | np.ndarray) or np.ndim(value):
+        raise errors.InvalidArgumentError(
+            f"training={training!r} is neither True nor False. Several inputs are passed as one dict, by name."
         )
     return bool(value)
 

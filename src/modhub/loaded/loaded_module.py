@@ -84,7 +84,8 @@ class LoadedModule(ReusableModule):
         """
         super().__init__(name="loaded_module")
         self._spec = spec
-        self._inference, self._training = _variants(spec, as_tag_set(tags))
+        self._asked, self._trainable_choice = as_tag_set(tags), trainable
+        self._inference, self._training = _variants(spec, self._asked)
         description = spec.description
         with paused_collection(), tensorflow_classes(), tf.init_scope():
             if description.weights is not None:
@@ -190,7 +191,10 @@ class LoadedModule(ReusableModule):
           UnknownSignatureError, UnknownOutputError: there is no such signature or tensor, or the tensor has no value
             outside of a loop, or needs other inputs.
         """
-        names = (tensors,) if isinstance(tensors, str) else tuple(tensors)
+        try:
+            names = (tensors,) if isinstance(tensors, str) else tuple(tensors)
+        except TypeError as error:
+            raise errors.InvalidArgumentError(f"{tensors!r} is no list of tensor names: ['path/to/op:0'].") from error
         self._check_tensors(names, signature)
 
         @tf.autograph.experimental.do_not_convert
@@ -233,7 +237,10 @@ class LoadedModule(ReusableModule):
 
     @property
     def signatures(self) -> Mapping[str, Any]:
-        """The signatures as `tf.saved_model.load` gives them: functions of keyword tensors that return a dict."""
+        """The signatures as `tf.saved_model.load` gives them: functions of keyword tensors that return a dict.
+
+        They are what is saved: under a distribution strategy they use the variables of the first replica.
+        """
         return Signatures(self, self._inference)
 
     @property
@@ -264,6 +271,7 @@ class LoadedModule(ReusableModule):
     def _loss(self, plan: SignaturePlan) -> Callable[[], tf.Tensor]:
         @tf.autograph.experimental.do_not_convert
         def regularization_loss() -> tf.Tensor:
+            check_eager("A LoadedModule's loss", "use modhub.Module(handle, trainable=True) there.")
             outputs, _ = call_plan(self._state, self._training, plan, {})
             return outputs["loss"]
 
@@ -271,6 +279,8 @@ class LoadedModule(ReusableModule):
 
     def freeze(self, *patterns: str) -> None:
         """Keep variables as they are: take them out of `trainable_variables`, also those of a module around this one.
+
+        A tf.function that was traced before still computes their gradients; what is done with them is the caller's.
 
         Args:
           *patterns: names of variables, as in `variable_map`, with the wildcards of `fnmatch` ("*" matches "/" too);
@@ -362,6 +372,22 @@ class LoadedModule(ReusableModule):
             found["__call__"] = traced_call(self, self._inference)
         return found
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> LoadedModule:
+        """Return another module with the same values."""
+        copied = LoadedModule(self._spec, self._asked, self._trainable_choice)
+        for identity, (_, variable) in copied._state.variables.items():
+            _, own = self._state.variables[identity]
+            variable.assign(tf.convert_to_tensor(own))
+            set_trainable(variable, bool(own.trainable))
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be pickled."""
+        raise errors.InvalidArgumentError(
+            f"{self!r} cannot be pickled: publish it with export(path), and pass the path to modhub.load there."
+        )
+
     def __repr__(self) -> str:
         source = self._spec.description.directory or "a module_fn"
         return f"<hub.LoadedModule from {source}, tags {show_tags(self.tags)}, {len(self.variables)} variables>"
@@ -374,7 +400,7 @@ def _variants(spec: ModuleSpec, tags: frozenset[str]) -> tuple[Variant, Variant]
     if tags:
         variant = description.variant(tags)
         return variant, variant
-    if not tags and len(known) == 1:
+    if len(known) == 1:
         (variant,) = known.values()
         return variant, variant
     inference = description.variant(tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -86,23 +87,36 @@ def _trace(module: LoadedModule, variant: Variant, name: str) -> Any:
         outputs: dict[str, Any] = module(given, signature=name, as_dict=True)
         return outputs
 
-    if all(key.isidentifier() for key in specs):
+    if all(_is_parameter(key) for key in specs):
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if len(specs) == 1 else inspect.Parameter.KEYWORD_ONLY
         run.__signature__ = inspect.Signature([inspect.Parameter(key, kind) for key in specs])  # type: ignore[attr-defined]
         return tf.function(run, autograph=False).get_concrete_function(**specs)
-    if not all(isinstance(spec, tf.TensorSpec) for spec in specs.values()):
+    apart = len({_ILLEGAL.sub("_", key) for key in specs}) == len(specs) and "self" not in specs
+    if not apart or not all(isinstance(spec, tf.TensorSpec) for spec in specs.values()):
         raise errors.InvalidArgumentError(
-            f"The signature {name!r} has sparse or ragged inputs, and names of inputs that are no names of Python: "
-            f"{sorted(specs)}. Call the module itself: m(inputs, signature={name!r}, as_dict=True)."
+            f"The signature {name!r} cannot be a function of TensorFlow, which takes no sparse and ragged inputs by such "
+            f"names as {sorted(specs)}, and none that differ only in other characters than letters and digits. Call "
+            f"the module itself: m(inputs, signature={name!r}, as_dict=True)."
         )
     return keyword_function(run, specs)
 
 
+def _is_parameter(name: str) -> bool:
+    """Tell whether an input can be a parameter of a tf.function, which has a `self` of its own."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name != "self"
+
+
 def _specs(variant: Variant, name: str) -> dict[str, Any]:
     """Return the TypeSpecs of a signature's inputs, named so that the placeholders are."""
-    found = {}
+    found: dict[str, Any] = {}
+    taken: set[str] = set()
     for key, info in sorted(variant.signatures[name].inputs.items()):
         spec: Any = parse(info).type_spec
-        dense = isinstance(spec, tf.TensorSpec)
-        found[key] = tf.TensorSpec(spec.shape, spec.dtype, name=_ILLEGAL.sub("_", key)) if dense else spec
+        if isinstance(spec, tf.TensorSpec):
+            legal = _ILLEGAL.sub("_", key)
+            while legal in taken:
+                legal += "_"
+            taken.add(legal)
+            spec = tf.TensorSpec(spec.shape, spec.dtype, name=legal)
+        found[key] = spec
     return found

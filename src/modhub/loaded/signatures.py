@@ -94,9 +94,9 @@ def _trace(module: LoadedModule, variant: Variant, name: str) -> Any:
     apart = len({_ILLEGAL.sub("_", key) for key in specs}) == len(specs) and "self" not in specs
     if not apart or not all(isinstance(spec, tf.TensorSpec) for spec in specs.values()):
         raise errors.InvalidArgumentError(
-            f"The signature {name!r} cannot be a function of TensorFlow, which takes no sparse and ragged inputs by such "
-            f"names as {sorted(specs)}, and none that differ only in other characters than letters and digits. Call "
-            f"the module itself: m(inputs, signature={name!r}, as_dict=True)."
+            f"The signature {name!r} cannot be a function of TensorFlow, which takes no sparse and ragged inputs by "
+            f"such names as {sorted(specs)}, and none that differ only in other characters than letters and digits. "
+            f"Call the module itself: m(inputs, signature={name!r}, as_dict=True)."
         )
     return keyword_function(run, specs)
 

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from modhub import errors
+from modhub.authoring import ModuleSpec
 from modhub.core import Variant, inputs_with_default
 
-__all__ = ["as_bool", "given_by_name"]
+__all__ = ["as_bool", "given_by_name", "variants_for"]
 
 
 def as_bool(training: Any) -> bool:
@@ -50,3 +51,17 @@ def given_by_name(variant: Variant, name: str, inputs: Any) -> dict[str, Any] | 
         return None
     needed = names - inputs_with_default(variant, name)
     return {next(iter(needed)): inputs} if len(needed) == 1 else None
+
+
+def variants_for(spec: ModuleSpec, tags: frozenset[str]) -> tuple[Variant, Variant]:
+    """Return the variants for inference and for training: of the tags that were asked for, if any were."""
+    description = spec.description
+    known = {variant.tags: variant for variant in description}
+    if tags:
+        variant = description.variant(tags)
+        return variant, variant
+    if len(known) == 1:
+        (variant,) = known.values()
+        return variant, variant
+    inference = description.variant(tags)
+    return inference, known.get(frozenset({"train"}), inference)

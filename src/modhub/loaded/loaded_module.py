@@ -6,11 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from modhub import errors
-from modhub.authoring import ModuleSpec, Value, attached_message, publish, published_variant, write_values
+from modhub.authoring import ModuleSpec, attached_message
 from modhub.core import (
     EagerState,
     ParsedTensorInfo,
@@ -35,13 +34,12 @@ from modhub.core import (
     tensorflow_classes,
 )
 from modhub.format import verify_bundle
-from modhub.loaded.arguments import as_bool, given_by_name
+from modhub.loaded.arguments import as_bool, given_by_name, variants_for
+from modhub.loaded.exporting import export_state
 from modhub.loaded.signatures import Signatures, traced_call, traced_losses
 from modhub.loaded.trainable import Patterns, check_choice, check_patterns, choice, matches
 
 __all__ = ["LoadedModule"]
-
-_VIEWED = (tf.float32, tf.float64, tf.int32, tf.int64)
 
 
 class LoadedModule(ReusableModule):
@@ -85,7 +83,7 @@ class LoadedModule(ReusableModule):
         super().__init__(name="loaded_module")
         self._spec = spec
         self._asked, self._trainable_choice = as_tag_set(tags), trainable
-        self._inference, self._training = _variants(spec, self._asked)
+        self._inference, self._training = variants_for(spec, self._asked)
         description = spec.description
         with paused_collection(), tensorflow_classes(), tf.init_scope():
             if description.weights is not None:
@@ -331,24 +329,7 @@ class LoadedModule(ReusableModule):
         """
         if not tf.executing_eagerly():
             raise errors.GraphError("LoadedModule.export works under eager execution: call it outside of functions.")
-        description = self._spec.description
-        with paused_collection(), tensorflow_classes():
-            publish(
-                description,
-                published_variant(description),
-                os.fspath(path),
-                lambda prefix: write_values(prefix, self._values()),
-            )
-
-    def _values(self) -> Iterator[Value]:
-        for described, variable in self._state.variables.values():
-            full_shape = () if described.extent is None else tuple(described.shape.as_list())
-            value = tf.convert_to_tensor(variable)
-            # A view where there can be one: what it shows is written at once, and a copy may be large.
-            array = np.asarray(memoryview(value)) if described.dtype in _VIEWED else value.numpy()
-            yield Value(
-                key=described.key, dtype=described.dtype, array=array, full_shape=full_shape, extent=described.extent
-            )
+        export_state(self._spec, self._state, os.fspath(path))
 
     @property
     def _single_calls(self) -> dict[Any, SingleCall]:
@@ -391,20 +372,6 @@ class LoadedModule(ReusableModule):
     def __repr__(self) -> str:
         source = self._spec.description.directory or "a module_fn"
         return f"<hub.LoadedModule from {source}, tags {show_tags(self.tags)}, {len(self.variables)} variables>"
-
-
-def _variants(spec: ModuleSpec, tags: frozenset[str]) -> tuple[Variant, Variant]:
-    """Return the variants for inference and for training: of the tags that were asked for, if any were."""
-    description = spec.description
-    known = {variant.tags: variant for variant in description}
-    if tags:
-        variant = description.variant(tags)
-        return variant, variant
-    if len(known) == 1:
-        (variant,) = known.values()
-        return variant, variant
-    inference = description.variant(tags)
-    return inference, known.get(frozenset({"train"}), inference)
 
 
 def _flat(variable_map: Mapping[str, Any]) -> Iterator[tf.Variable]:

@@ -7,7 +7,7 @@ from modhub.core.eager_call import SingleCall, call_plan, check_eager, single_ca
 from modhub.core.eager_state import EagerState, VariableMaker, create_eager_state, make_variable
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
-from modhub.core.names import node_of
+from modhub.core.names import node_of, tensor_count
 from modhub.core.plan import SignaturePlan, inputs_with_default, plan_losses, plan_signature, plan_tensors
 from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
@@ -53,6 +53,7 @@ __all__ = [
     "show_tags",
     "single_call",
     "state_graph",
+    "tensor_count",
     "tensorflow_classes",
     "to_components",
     "traced_for_saving",

@@ -9,7 +9,7 @@ from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import tensors_inside
 from modhub.core.graph import VariantGraph
-from modhub.core.names import split_input, tensor_name
+from modhub.core.names import split_input, tensor_count, tensor_name
 
 __all__ = ["find_tensor"]
 
@@ -52,19 +52,9 @@ def find_tensor(graph: VariantGraph, name: str, unfed: Collection[str]) -> str:
 
 
 def _outputs(node: Any) -> int:
-    """Return how many outputs a node has; lists of tensors are counted by the attribute that gives their length."""
+    """Return how many outputs a node has."""
     definition = _tensorflow.op_def(node.op)
-    if definition is None:
-        return 1
-    count = 0
-    for output in definition.output_arg:
-        if output.number_attr:
-            count += node.attr[output.number_attr].i
-        elif output.type_list_attr:
-            count += len(node.attr[output.type_list_attr].list.type)
-        else:
-            count += 1
-    return count
+    return 1 if definition is None else sum(tensor_count(output, node) for output in definition.output_arg)
 
 
 def _all(graph: VariantGraph) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["node_of", "split_input", "tensor_name"]
+from typing import Any
+
+__all__ = ["node_of", "split_input", "tensor_count", "tensor_name"]
 
 
 def split_input(name: str) -> tuple[str, int]:
@@ -19,3 +21,10 @@ def node_of(name: str) -> str:
 def tensor_name(name: str) -> str:
     """Return the full form of a tensor name: "a" is "a:0"."""
     return "{}:{}".format(*split_input(name))
+
+
+def tensor_count(argument: Any, node: Any) -> int:
+    """Return how many tensors an argument of an op stands for; an attribute of the node gives the length of a list."""
+    if argument.number_attr:
+        return int(node.attr[argument.number_attr].i)
+    return len(node.attr[argument.type_list_attr].list.type) if argument.type_list_attr else 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from tensorflow.core.framework import node_def_pb2
 
-from modhub.core import _tensorflow
+from modhub.core import _tensorflow, tensor_count
 
 __all__ = ["FlatFunction", "flatten_function"]
 
@@ -151,12 +151,7 @@ def _first(op_def: Any, node: Any, output: str) -> int:
     for argument in op_def.output_arg:
         if argument.name == output:
             return number
-        if argument.number_attr:
-            number += node.attr[argument.number_attr].i
-        elif argument.type_list_attr:
-            number += len(node.attr[argument.type_list_attr].list.type)
-        else:
-            number += 1
+        number += tensor_count(argument, node)
     raise LookupError(f"{node.name} ({node.op}) has no output {output!r}")
 
 

@@ -6,16 +6,23 @@ Tried on TensorFlow 2.18 to 2.21. Nothing else in modhub imports from `tensorflo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, types_pb2
+from tensorflow.core.framework import attr_value_pb2, graph_pb2, types_pb2
 from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.eager import context
 from tensorflow.python.framework import function_def_to_graph, op_def_registry
 from tensorflow.python.framework.func_graph import FuncGraph
-from tensorflow.python.ops import control_flow_ops, control_flow_util, resource_variable_ops
+from tensorflow.python.ops import (
+    cond_v2,
+    control_flow_ops,
+    control_flow_util,
+    handle_data_util,
+    resource_variable_ops,
+    while_v2,
+)
 from tensorflow.python.saved_model import nested_structure_coder
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "concrete_functions",
     "context_from_def",
     "decode_type_spec",
+    "describe_variables",
     "eager_mode",
     "encode_type_spec",
     "enter_context",
@@ -46,6 +54,15 @@ __all__ = [
     "variable_from_def",
     "watch_variable",
 ]
+
+_LOOPS = frozenset({"While", "StatelessWhile"})
+_BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+# What, in the body of a loop or conditional, may pass a variable on to another function.
+_PASSING_ON = _LOOPS | _BRANCHES | {"PartitionedCall", "StatefulPartitionedCall"}
+# What gives out the handle of a variable as it came in. Without NextIteration the chain of them has an end.
+_IDENTITIES = frozenset({"Identity", "Switch", "Merge", "Enter", "Exit"})
+# Functions that call one another can make any number of bodies of a few.
+_MOST_BODIES = 1000
 
 
 def op_def(name: str) -> Any:
@@ -212,44 +229,133 @@ def encode_type_spec(spec: tf.TypeSpec) -> Any:
     return nested_structure_coder.encode_structure(spec).type_spec_value
 
 
+def describe_variables(ops: Iterable[tf.Operation]) -> None:
+    """Say of which type and shape the variables are that imported loops and conditionals use.
+
+    TensorFlow keeps it beside the graph, in Python objects too, where no import brings it back; gradients that need
+    zeros for a variable fail without it. Loops give out the handles of their variables. The gradient of an imported
+    loop or conditional builds the graphs of its bodies anew from their definitions, unless they hang on the op, as
+    they do where it was built; so those that have loops, conditionals or calls inside, which pass variables on, are
+    built here.
+    """
+    pending = list(ops)
+    built = 0
+    while pending:
+        op = pending.pop()
+        if op.type not in _LOOPS | _BRANCHES or all(tensor.dtype != tf.resource for tensor in op.inputs):
+            continue
+        if op.type in _LOOPS:
+            _describe(op.outputs, op.inputs)
+        inside = [node.op for name in _bodies(op) for node in _function_def(op.graph, name).node_def]
+        if not _PASSING_ON.isdisjoint(inside) and built < _MOST_BODIES:
+            for graph in _body_graphs(op):
+                pending += graph.get_operations()
+                built += 1
+
+
+def _describe(tensors: Iterable[tf.Tensor], origins: Iterable[tf.Tensor]) -> None:
+    """Say of handles of variables what is known of those that they come from."""
+    for tensor, origin in zip(tensors, origins, strict=True):
+        handle_data_util.copy_handle_data(_handle_origin(origin), tensor)
+
+
+def _handle_origin(tensor: tf.Tensor) -> tf.Tensor:
+    """Return the tensor that a variable's handle was before loops and the like passed it on."""
+    while tensor.dtype == tf.resource and tensor.op.type in _LOOPS | _IDENTITIES:
+        tensor = tensor.op.inputs[tensor.value_index if tensor.op.type in _LOOPS else 0]
+    return tensor
+
+
+def _bodies(op: tf.Operation) -> list[str]:
+    """Return the names of the functions that a loop or conditional runs."""
+    if op.type in _LOOPS:
+        functions = [op.get_attr("cond"), op.get_attr("body")]
+    elif op.type in ("If", "StatelessIf"):
+        functions = [op.get_attr("then_branch"), op.get_attr("else_branch")]
+    else:
+        functions = op.get_attr("branches")
+    return [function.name for function in functions]
+
+
+def _body_graphs(op: tf.Operation) -> list[FuncGraph]:
+    """Build the graphs of the functions that a loop or conditional runs, and hang them on the op."""
+    if op.type in _LOOPS:
+        names = ["_cond_graph", "_body_graph"]
+        graphs = [while_v2._get_graph(op, name, f"_{name}_graph") for name in ("cond", "body")]
+    else:
+        graphs = list(cond_v2.get_func_graphs(op))
+        names = [f"_branch_graph_{index}" for index in range(len(graphs))]
+        if op.type in ("If", "StatelessIf"):
+            names = ["_true_graph", "_false_graph"]
+    passed = op.inputs if op.type in _LOOPS else op.inputs[1:]
+    for name, graph in zip(names, graphs, strict=True):
+        _describe(graph.inputs, passed)
+        setattr(op, name, graph)
+    return graphs
+
+
 def inline_call(op: tf.Operation, arguments: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Import the body of the function that an op calls into the current graph."""
+    graph = tf.compat.v1.get_default_graph()
+    _add_functions(graph, op)
     fdef = _function_def(op.graph, op.get_attr("f").name)
     graph_def, nested_to_flat = function_def_to_graph.function_def_to_graph_def(fdef)
     names = [argument.name for argument in fdef.signature.input_arg]
     del graph_def.node[: len(names)]  # the placeholders of the arguments
     used = {given.split(":")[0] for node in graph_def.node for given in node.input}
+    nodes = [node.name for node in graph_def.node]
     results = [nested_to_flat[fdef.ret[argument.name]] for argument in fdef.signature.output_arg]
+    tensors = [result for result in results if result.split(":")[0] not in names]
     imported = tf.import_graph_def(
         graph_def,
         input_map={f"{name}:0": tensor for name, tensor in zip(names, arguments, strict=True) if name in used},
-        return_elements=[result for result in results if result.split(":")[0] not in names],
+        return_elements=[*nodes, *tensors],
         name="",
     )
+    describe_variables(imported[: len(nodes)])
     feed = dict(zip((f"{name}:0" for name in names), arguments, strict=True))
-    body = iter(imported)
+    body = iter(imported[len(nodes) :])
     return [feed[result] if result in feed else next(body) for result in results]
 
 
+def _add_functions(graph: tf.Graph, op: tf.Operation) -> None:
+    """Make the functions that an op of any graph calls known to another, which may not be inside the op's."""
+    missing = graph_pb2.GraphDef()
+    for function in functions_called(op):
+        name = function.signature.name
+        if not function_def_to_graph.is_function(name, graph):
+            missing.library.function.add().CopyFrom(function)
+            declared = getattr(_function(op.graph, name), "grad_func_name", None)
+            if declared:
+                missing.library.gradient.add(function_name=name, gradient_func=declared)
+    tf.import_graph_def(missing, name="")
+
+
 def functions_called(op: tf.Operation) -> list[Any]:
-    """Return the FunctionDefs that an op calls, directly or not."""
+    """Return the FunctionDefs that an op calls, directly or not, and the gradients declared for them."""
     found: dict[str, Any] = {}
     pending = [op.get_attr("f").name]
     while pending:
         name = pending.pop()
         if name not in found:
             found[name] = _function_def(op.graph, name)
+            declared = getattr(_function(op.graph, name), "grad_func_name", None)
+            pending += [declared] if declared else []
+            pending += [node.op for node in found[name].node_def if op_def(node.op) is None]
             attrs = [value for node in found[name].node_def for value in node.attr.values()]
             pending += [func.name for value in attrs for func in (value.func, *value.list.func) if func.name]
     return list(found.values())
 
 
+def _function(graph: tf.Graph, name: str) -> Any | None:
+    """Return the function that an op of a graph calls: functions are kept by the graph around a function."""
+    found = (each._get_function(name) for each in graphs_around(graph))
+    return next((function for function in found if function is not None), None)
+
+
 def _function_def(graph: tf.Graph, name: str) -> Any:
-    """Return the FunctionDef that an op of a graph calls: functions are kept by the graph around a function."""
-    while True:
-        definition = graph._get_function(name)
-        if definition is not None:
-            return getattr(definition, "cached_definition", None) or definition.definition
-        if not isinstance(graph, FuncGraph):
-            return context.get_function_def(name)
-        graph = graph.outer_graph
+    """Return the FunctionDef that an op of a graph calls."""
+    function = _function(graph, name)
+    if function is None:
+        return context.get_function_def(name)
+    return getattr(function, "cached_definition", None) or function.definition

@@ -18,7 +18,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import recreate_contexts
-from modhub.core.functions import uniquely_named
+from modhub.core.functions import import_nodes
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
 from modhub.core.plan_function import PlanFunction, trace_plan
@@ -98,7 +98,7 @@ def _import(plan: SignaturePlan, state: GraphState, feeds: Mapping[str, tf.Tenso
     fed = {name: _tensorflow.enter_context(graph, bound[name]) for name in plan.part.captures}
     prefix = new_name_scope(graph, scope)
     if plan.part.graph_def.node:
-        tf.import_graph_def(uniquely_named(plan.part.graph_def), input_map=fed, name=f"{prefix}/")
+        import_nodes(plan.part.graph_def, fed, f"{prefix}/")
     recreate_contexts(graph, plan.part.contexts, plan.part.frames, fed, prefix)
     _recreate_colocations(plan, bound, prefix, graph)
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.core.framework import function_pb2, graph_pb2
 
+from modhub.core import _tensorflow
 from modhub.core.gradients import GRADIENTS
 
-__all__ = ["called_functions", "set_gradient", "uniquely_named"]
+__all__ = ["called_functions", "import_nodes", "set_gradient", "uniquely_named"]
 
 _serial = itertools.count()
 _NUMBERED = re.compile(rb"[A-Za-z]+-\d+")
@@ -87,6 +89,20 @@ def uniquely_named(graph_def: Any) -> Any:
         gradient.function_name += suffix
         gradient.gradient_func += suffix
     return new
+
+
+def import_nodes(graph_def: Any, fed: Mapping[str, tf.Tensor], scope: str) -> None:
+    """Import a GraphDef into the default graph, with names of its own for its functions.
+
+    Args:
+      graph_def: the GraphDef.
+      fed: the tensors that it is imported on, by the names that they feed.
+      scope: the name scope for its nodes, with a slash at the end.
+    """
+    tf.import_graph_def(uniquely_named(graph_def), input_map=fed, name=scope)
+    if graph_def.library.function:
+        graph = tf.compat.v1.get_default_graph()
+        _tensorflow.describe_variables(graph.get_operation_by_name(scope + node.name) for node in graph_def.node)
 
 
 def _functions_of(node: Any) -> Iterator[Any]:

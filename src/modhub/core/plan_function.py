@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from modhub.core import _tensorflow
 from modhub.core.control_flow import NotFunctionalError, import_functional, needs_functions
-from modhub.core.functions import uniquely_named
+from modhub.core.functions import import_nodes
 from modhub.core.gradients import refuse_gradient
 from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
@@ -107,7 +107,7 @@ def _import(
                     "after tf.compat.v1.disable_control_flow_v2()."
                 )
         if plan.part.graph_def.node:
-            tf.import_graph_def(uniquely_named(plan.part.graph_def), input_map=fed, name=scope)
+            import_nodes(plan.part.graph_def, fed, scope)
     results = [graph.get_tensor_by_name(scope + name) for name in wanted]
     return results, [graph.get_operation_by_name(scope + name) for name in updates], obstacle
 

@@ -152,6 +152,8 @@ class _Importer:
             filter(None, [tf.compat.v1.get_default_graph().get_name_scope(), f"stage_{next(self._serial)}"])
         )
         ops = tf.import_graph_def(graph_def, input_map=given, return_elements=names, name=f"{scope}/")
+        if graph_def.library.function:
+            _tensorflow.describe_variables(ops)
         values.add_ops(names, ops)
 
     def _calls(self, node: Any) -> bool:

@@ -105,6 +105,55 @@ def saved_models(folder: Path) -> dict[str, bool]:
     return {f"TF2: {name}": bool(passed) for name, passed in found.items()}
 
 
+def frozen(folder: Path) -> dict[str, bool]:
+    """What is frozen stays so, also in a file; losses are there once. After `training`, which published the modules."""
+    found = {}
+    path = str(folder / "affine")
+    for first in (False, True):
+        layer = hub.KerasLayer(path, trainable=first)
+        layer.resolved_object.freeze("w")
+        for trainable in (True, False, True):
+            layer.trainable = trainable
+            with tf.GradientTape() as tape:
+                layer(X)
+            names = [["b:0"] * trainable]
+            found[f"{first}, {trainable}"] = (
+                [[weight.name for weight in layer.trainable_weights]] == names
+                and [[weight.name for weight in tape.watched_variables()]] == names
+                and len(layer.weights) == 2
+            )
+    model = fitted(layer)
+    found["trained"] = np.array_equal(layer.resolved_object.variable_map["w"], constructions.WEIGHTS)
+    found["trained, b"] = not np.array_equal(layer.resolved_object.variable_map["b"], constructions.BIAS)
+    model.save(folder / "model.keras")
+    for name, copy in (
+        ("file", keras.models.load_model(folder / "model.keras")),
+        ("clone", keras.models.clone_model(model)),
+    ):
+        found[name] = [weight.name for weight in copy.trainable_weights] == ["b:0"] and len(copy.weights) == 2
+    try:
+        model.save(str(folder / "directory"))
+    except errors.ExportError as error:
+        found["directory"] = "model.save('model.keras')" in str(error)
+    layer.resolved_object.freeze()
+    try:
+        fitted(layer)
+    except errors.InvalidArgumentError as error:
+        found["all"] = "are frozen" in str(error)
+    module = hub.load(folder / "active")
+    layers = [hub.KerasLayer(module, trainable=True) for _ in range(2)]
+    x = keras.Input([2])
+    model = keras.Model(x, keras.layers.Average()([layer(x) for layer in layers]))
+    found["shared: weights"] = len(model.trainable_weights) == 1
+    found["shared: losses"] = len(model.losses) == 1 and len(keras.Sequential([layers[1]]).losses) == 1
+    model.save(folder / "shared.keras")
+    again = keras.models.load_model(folder / "shared.keras")
+    found["shared: file"] = equal([model(X).numpy()], [again(X).numpy()])
+    model.trainable = False
+    found["shared: no losses"] = not model.losses
+    return {f"frozen: {name}": bool(passed) for name, passed in found.items()}
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    print(json.dumps({**training(folder), **calls(folder), **saved_models(folder)}))
+    print(json.dumps({**training(folder), **calls(folder), **saved_models(folder), **frozen(folder)}))

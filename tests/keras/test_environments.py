@@ -46,7 +46,7 @@ def test_with_tf_keras(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert {name for name, passed in found.items() if not passed} == set()
-    assert len(found) >= 20
+    assert len(found) >= 30
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tf_keras")

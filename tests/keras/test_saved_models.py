@@ -90,3 +90,19 @@ def test_a_function() -> None:
     layer = hub.KerasLayer(lambda x, by=1.0: by * x, arguments={"by": 3.0})
     assert layer(keras.Input([2])).shape == (None, 2)
     np.testing.assert_allclose(layer(X), 3 * X)
+
+
+def test_a_model_of_keras_is_no_handle() -> None:
+    with pytest.raises(hub.errors.InvalidArgumentError, match="it is a layer or a model itself"):
+        hub.KerasLayer(keras.Sequential([keras.Input([2]), keras.layers.Dense(2)]))
+    with pytest.raises(hub.errors.InvalidArgumentError, match=r"trainable=True was asked for"):
+        hub.KerasLayer(keras.layers.Dense(2), trainable=True)
+
+
+def test_a_function_does_not_say_what_to_train() -> None:
+    variable = tf.Variable([2.0, 3.0])
+    function = tf.function(lambda x: x * variable)
+    with pytest.raises(hub.errors.InvalidArgumentError, match="does not say what its variables are"):
+        hub.KerasLayer(function, trainable=True)
+    concrete = function.get_concrete_function(tf.TensorSpec([None, 2]))
+    assert len(hub.KerasLayer(concrete, trainable=True).trainable_weights) == 1

@@ -184,3 +184,59 @@ def test_export(tmp_path: Path, save: str) -> None:
         served = tf.saved_model.load(path)
         (found,) = served.signatures["serving_default"](tf.constant(given)).values()
         np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["b", "w"])
+@pytest.mark.parametrize("handle", ["path", "module"])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_what_is_frozen_stays_so(tmp_path: Path, name: str, handle: str, trainable: bool) -> None:
+    path = published(tmp_path)
+    if handle == "path":
+        layer = hub.KerasLayer(path, trainable=trainable)
+        layer.resolved_object.freeze({"b": "w", "w": "b"}[name])
+    else:
+        layer = hub.KerasLayer(hub.load(path, trainable=name), trainable=trainable)
+    model = keras.Sequential([keras.Input([2]), layer])
+    model.save(tmp_path / "model.keras")
+    copies = [keras.models.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)]
+    shutil.rmtree(path)
+    copies.append(keras.models.load_model(tmp_path / "model.keras", safe_mode=False))
+    copies[-1].save(tmp_path / "again.keras")
+    copies.append(keras.models.load_model(tmp_path / "again.keras", safe_mode=False))
+    for copy in copies:
+        assert [weight.name for weight in copy.trainable_weights] == [name] * trainable
+        pairs = zip(copy.get_weights(), model.get_weights(), strict=True)
+        assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+        copy.layers[0].trainable = True
+        assert [weight.name for weight in copy.trainable_weights] == [name]
+        with tf.GradientTape() as tape:
+            copy(X)
+        assert [variable.name for variable in tape.watched_variables()] == [f"{name}:0"]
+
+
+def test_export_of_a_frozen_layer_and_of_a_shared_module(tmp_path: Path) -> None:
+    module = hub.load(published(tmp_path))
+    x = keras.Input([2])
+    layers = [hub.KerasLayer(module, trainable=trainable) for trainable in (True, True, False)]
+    model = keras.Model(x, keras.layers.Average()([layer(x) for layer in layers]))
+    model.export(str(tmp_path / "exported"), verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(exported.serve(tf.constant(X)), model(X))
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    restored = tf.saved_model.load(str(tmp_path / "saved"))
+    (found,) = restored.signatures["serving_default"](tf.constant(X)).values()
+    np.testing.assert_allclose(found, model(X))
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "model.keras")(X), model(X))
+
+
+def test_a_clone_of_what_was_in_the_file(tmp_path: Path) -> None:
+    path = published(tmp_path)
+    model = keras.Sequential([keras.Input([2]), hub.KerasLayer(path, trainable=True)])
+    model.save(tmp_path / "model.keras")
+    shutil.rmtree(path)
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=False)
+    with pytest.raises(hub.errors.HandleNotFoundError, match=r"cloned once .*\.export\(path\) writes it"):
+        keras.models.clone_model(loaded)
+    loaded.layers[0].resolved_object.export(path)
+    np.testing.assert_array_equal(keras.models.clone_model(loaded)(X), loaded(X))

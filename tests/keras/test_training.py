@@ -143,3 +143,76 @@ def test_what_xla_may_compile(tmp_path: Path) -> None:
 def test_nothing_to_train(tmp_path: Path) -> None:
     with pytest.raises(hub.errors.InvalidArgumentError, match="has no trainable variables"):
         hub.KerasLayer(published(tmp_path, constructions.doubling), trainable=True)
+
+
+def test_layers_that_share_a_module(tmp_path: Path) -> None:
+    path = published(tmp_path, constructions.normalizing_spec)
+    module = hub.load(path)
+    one, two = hub.KerasLayer(module, trainable=True), hub.KerasLayer(module, trainable=True)
+    apart = hub.KerasLayer(module)
+    assert all(ours is theirs for ours, theirs in zip(one.weights, two.weights, strict=True))
+    x = keras.Input([2])
+    model = keras.Model(x, keras.layers.Average()([one(x), two(x)]))
+    assert [weight.name for weight in model.weights] == ["gamma", "mean"]
+    assert [weight.name for weight in model.trainable_weights] == ["gamma"]
+    assert len(model.losses) == len(module.regularization_losses)
+    for layer in (one, two):
+        assert len(keras.Sequential([layer]).losses) == len(module.regularization_losses)
+    assert keras.Sequential([apart]).losses == []
+    assert keras.Sequential([apart, keras.layers.Dense(1)]).trainable_weights == []
+    gamma = module.variable_map["gamma"].numpy()
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.fit(X, Y, verbose=0)
+    np.testing.assert_allclose(np.abs(module.variable_map["gamma"].numpy() - gamma), 0.01, rtol=1e-3)
+
+
+def test_regularization_losses_are_dealt_out(tmp_path: Path) -> None:
+    def many() -> None:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+        weights = [constructions.variable(name, [1.0, 2.0]) for name in ("a", "b")]
+        for number in range(5):
+            tf.compat.v1.losses.add_loss(
+                (number + 1.0) * tf.reduce_sum(weights[number % 2]), tf.compat.v1.GraphKeys.REGULARIZATION_LOSSES
+            )
+        hub.add_signature(inputs=x, outputs=x * weights[0] + weights[1])
+
+    layer = hub.KerasLayer(published(tmp_path, many), trainable=True)
+    assert len(layer.losses) == 2
+    assert sum(float(loss) for loss in layer.losses) == 45.0
+    layer.resolved_object.freeze("a")
+    assert [float(loss) for loss in layer.losses] == [45.0]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_what_is_frozen_is_not_trained(tmp_path: Path, first: bool) -> None:
+    layer = hub.KerasLayer(published(tmp_path), trainable=first)
+    module = layer.resolved_object
+    module.freeze("w")
+    for trainable in (True, False, True, True):
+        layer.trainable = trainable
+        assert [weight.name for weight in layer.trainable_weights] == ["b"] * trainable
+        assert [weight.name for weight in layer.weights] == ["b", "w"]
+        with tf.GradientTape() as tape:
+            layer(X)
+        assert [variable.name for variable in tape.watched_variables()] == ["b:0"] * trainable
+    before = [value.copy() for value in layer.get_weights()]
+    fitted(layer)
+    assert [np.array_equal(*pair) for pair in zip(before, layer.get_weights(), strict=True)] == [False, True]
+    layer.trainable = False
+    module.unfreeze("w")
+    layer.trainable = True
+    assert len(layer.trainable_weights) == 2
+    layer.weights[0].trainable = False
+    assert [variable.name for variable in module.trainable_variables] == ["w:0"]
+
+
+def test_all_is_frozen(tmp_path: Path) -> None:
+    layer = hub.KerasLayer(published(tmp_path), trainable=True)
+    layer.resolved_object.freeze()
+    assert layer.losses == []
+    with pytest.raises(hub.errors.InvalidArgumentError, match=r"all variables of .* are frozen"):
+        fitted(layer)
+    with pytest.raises(hub.errors.InvalidArgumentError, match=r"all variables of .* are frozen"):
+        hub.KerasLayer(layer.resolved_object, trainable=True)
+    layer.trainable = False
+    layer(X, training=True)

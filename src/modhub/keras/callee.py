@@ -7,14 +7,13 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from modhub import errors
 from modhub.keras.carried import AbsentCallee
 from modhub.keras.module_callee import ModuleCallee
 from modhub.keras.options import AbsentHandle, Options
 from modhub.keras.saved_model_callee import SavedModelCallee
 from modhub.loaded import LoadedModule
 
-__all__ = ["Callee", "check_trainable", "make_callee"]
+__all__ = ["Callee", "make_callee"]
 
 
 class Callee(Protocol):
@@ -23,7 +22,7 @@ class Callee(Protocol):
     Attributes:
       target: the object that was loaded.
       variables: by unique name.
-      trainable: the names of those that are to be trained with the layer.
+      trainable: the names of those that the publisher made trainable; some may be frozen.
       losses: regularization losses, functions without arguments.
       dtype: that of the single input, if there is one and it is known.
       can_compile: whether XLA knows all of it.
@@ -60,12 +59,3 @@ def make_callee(options: Options) -> Callee:
     if isinstance(target, LoadedModule):
         return ModuleCallee(target, options)
     return SavedModelCallee(target, options)
-
-
-def check_trainable(callee: Callee) -> None:
-    """Check that there is something to train."""
-    if not callee.trainable:
-        raise errors.InvalidArgumentError(
-            f"trainable=True was asked for, and {callee.target!r} has no trainable variables: its publisher made none. "
-            "Leave the argument out to use it as it is."
-        )

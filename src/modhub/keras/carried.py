@@ -44,7 +44,10 @@ class AbsentCallee:
 
     def prepare(self, inputs: Any) -> Any:
         """Raise what is said of a handle that names nothing."""
-        raise errors.HandleNotFoundError(f"{self._handle!r} does not exist, and the layer needs its module.")
+        raise errors.HandleNotFoundError(
+            f"{self._handle!r} does not exist, and the layer needs its module. A layer that was loaded from a file "
+            "without it is cloned once the module is there again: layer.resolved_object.export(path) writes it."
+        )
 
     def call(self, inputs: Any, training: Any) -> tuple[Any, list[tf.Tensor]]:
         """Raise, as `prepare` does."""

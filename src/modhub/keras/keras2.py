@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
-from modhub.core import set_trainable
-from modhub.keras.callee import check_trainable, make_callee
+from modhub import errors
+from modhub.keras.callee import Callee, make_callee
 from modhub.keras.layer import check_family, compute, output_shapes, stored_values, take_values
 from modhub.keras.options import Options, check_bool, check_keyword_only
+from modhub.keras.trained import check_trainable, check_unfrozen, freeze, frozen, is_frozen, own, watch
 
 __all__ = ["KerasLayer"]
 
@@ -66,9 +68,12 @@ class KerasLayer(tf_keras.layers.Layer):
                 experimental_autocast=False,
                 getter=lambda *_, adopted=variable, **__: adopted,
             )
+        if self._owned:
+            own(callee)
         self._set_watched()
-        for loss in callee.losses:
-            self.add_loss(self._while_trainable(loss))
+        if callee.losses:
+            self._losses_of_module = _losses_of(callee)
+            self._losses_of_module.users.add(self)
         self.built = True
 
     @property
@@ -91,7 +96,10 @@ class KerasLayer(tf_keras.layers.Layer):
         if isinstance(training, tf.Tensor):  # the learning phase of Keras, where a model is only put together
             training = tf.get_static_value(training)
         self._set_watched()
-        outputs, losses = compute(self._callee, self._options, inputs, bool(training) and self.trainable)
+        training = bool(training) and self.trainable
+        if training:
+            check_unfrozen(self._callee)
+        outputs, losses = compute(self._callee, self._options, inputs, training)
         for loss in losses:
             self.add_loss(loss)
         return outputs
@@ -99,13 +107,20 @@ class KerasLayer(tf_keras.layers.Layer):
     def _set_watched(self) -> None:
         """Have tapes watch the weights, or not; models set `trainable` past the layer, so it is looked up."""
         if self._owned:
-            for name in self._callee.trainable:
-                variable = self._callee.variables[name]
-                if variable.trainable != self.trainable:
-                    set_trainable(variable, self.trainable)
+            watch(self._callee, self.trainable)
 
-    def _while_trainable(self, loss: Callable[[], tf.Tensor]) -> Callable[[], tf.Tensor | None]:
-        return lambda: loss() if self.trainable else None
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """The module's variables that are trained: none while the layer is not trainable, and none that is frozen."""
+        self._set_watched()
+        return [weight for weight in super().trainable_weights if not is_frozen(weight)]
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """The other ones."""
+        self._set_watched()
+        stopped = [weight for weight in super().trainable_weights if is_frozen(weight)]
+        return self._dedup_weights([*stopped, *super().non_trainable_weights])  # type: ignore[no-any-return]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shapes of the outputs for those of the inputs."""
@@ -113,7 +128,8 @@ class KerasLayer(tf_keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the layer again; the handle has to be a path."""
-        return {**super().get_config(), **self._options.config()}
+        names = frozen(self._callee)
+        return {**super().get_config(), **self._options.config(), **({"frozen_weights": names} if names else {})}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> KerasLayer:
@@ -121,7 +137,18 @@ class KerasLayer(tf_keras.layers.Layer):
         config = dict(config)
         if "arguments" in config:
             config["arguments"] = tf_keras.saving.deserialize_keras_object(config["arguments"])
-        return cls(**config)
+        names = config.pop("frozen_weights", [])
+        layer = cls(**config)
+        freeze(layer._callee, names)
+        return layer
+
+    @property
+    def _tracking_metadata(self) -> str:
+        # Asked for by `model.save(directory)` alone, of whose files tf_keras cannot make the layer again.
+        raise errors.ExportError(
+            "A model with a modhub.KerasLayer is not saved in the old SavedModel format of tf_keras: save it as a "
+            "file, model.save('model.keras'), or for serving with tf.saved_model.save(model, directory)."
+        )
 
     def save_own_variables(self, store: Any) -> None:
         """Save the values of the module's variables by their names."""
@@ -137,3 +164,26 @@ class KerasLayer(tf_keras.layers.Layer):
             f"<modhub.KerasLayer for tf_keras (Keras 2), name={self.name}, handle={self._options.handle!r}; models of "
             "Keras 3 take it where TF_USE_LEGACY_KERAS was not set before TensorFlow was imported>"
         )
+
+
+class _Losses(tf_keras.layers.Layer):
+    """The regularization losses of a module: one layer for all that share the module."""
+
+    def __init__(self, callee: Callee) -> None:
+        super().__init__(name="regularization_losses")
+        self.users: weakref.WeakSet[KerasLayer] = weakref.WeakSet()
+        for loss in callee.losses:
+            self.add_loss(self._while_trainable(loss))
+
+    def _while_trainable(self, loss: Callable[[], tf.Tensor]) -> Callable[[], tf.Tensor | None]:
+        return lambda: loss() if any(layer.trainable for layer in self.users) else None
+
+
+_all_losses: weakref.WeakValueDictionary[int, _Losses] = weakref.WeakValueDictionary()
+
+
+def _losses_of(callee: Callee) -> _Losses:
+    found = _all_losses.get(id(callee.target))  # which the losses keep alive
+    if found is None:
+        found = _all_losses[id(callee.target)] = _Losses(callee)
+    return found

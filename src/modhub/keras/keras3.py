@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,19 +10,20 @@ import keras
 import tensorflow as tf
 
 from modhub import errors
-from modhub.keras._keras import LayerWithOwnLosses, is_loading_unsafely
-from modhub.keras.callee import Callee, check_trainable, make_callee
+from modhub.keras._keras import is_loading_unsafely
+from modhub.keras.callee import Callee, make_callee
 from modhub.keras.carried import AbsentCallee, HollowCallee, describe, restore, write
 from modhub.keras.layer import check_family, compute, output_shapes, stored_values, symbolic_specs, take_values
 from modhub.keras.module_callee import ModuleCallee
 from modhub.keras.options import Options, as_found, check_bool, check_keyword_only
-from modhub.keras.weight import Weight
+from modhub.keras.trained import check_trainable, check_unfrozen, freeze, frozen, own, watch
+from modhub.keras.weight import Weight, share_losses, weight_of
 
 __all__ = ["KerasLayer"]
 
 
 @keras.saving.register_keras_serializable(package="modhub", name="KerasLayer")
-class KerasLayer(LayerWithOwnLosses):
+class KerasLayer(keras.Layer):
     """A module or SavedModel as a layer of Keras: fed, fine-tuned and saved as part of a model.
 
     The layer's weights are the module's variables. In a model of Keras 3 they are trained if `trainable` says so, which
@@ -108,30 +110,66 @@ class KerasLayer(LayerWithOwnLosses):
         if trainable and not isinstance(callee, AbsentCallee):
             check_trainable(callee)
         super().__init__(
-            trainable=True, autocast=False, **{**kwargs, "dtype": _policy(kwargs.get("dtype"), callee.dtype)}
+            trainable=trainable, autocast=False, **{**kwargs, "dtype": _policy(kwargs.get("dtype"), callee.dtype)}
         )
         self._options = options
+        self._owned = isinstance(options.handle, str)
+        self._frozen: list[str] = []
+        self._views = _Views([], [])
         self._set_callee(callee)
         if not isinstance(callee, AbsentCallee):
-            self._add_weights(trainable)
-        self.trainable = trainable
+            self._add_weights()
 
     def _set_callee(self, callee: Callee) -> None:
         self._callee = callee
         self._target = callee.target
         self.supports_jit = callee.can_compile
 
-    def _add_weights(self, trainable: bool) -> None:
-        owned = isinstance(self._options.handle, str)
-        self.trainable = True  # so that Keras remembers which weights are trainable at all
+    def _add_weights(self) -> None:
+        if self._owned:
+            own(self._callee)
+        allowed = self._callee.trainable
+        # The order does not depend on what is frozen, which a copy of the layer may learn later.
+        found = sorted(self._callee.variables.items(), key=lambda named: named[0] not in allowed)
+        named = [(name, variable) for name, variable in found if variable.shape.is_fully_defined()]
         with keras.name_scope(self.name):
-            self._module_weights = [
-                Weight(variable, name, trainable=name in self._callee.trainable, owned=owned)
-                for name, variable in self._callee.variables.items()
-                if variable.shape.is_fully_defined()
-            ]
-        self.trainable = trainable
+            self._views = _Views(
+                when_trainable=[weight_of(variable, name, trainable=name in allowed) for name, variable in named],
+                otherwise=[weight_of(variable, name, trainable=False) for name, variable in named],
+            )
+        self._module_weights = list(self._views.when_trainable)  # which Keras tracks
+        share_losses(self._callee.losses, self._views.when_trainable)
+        self._freeze(self._frozen)
         self.built = True
+
+    def _freeze(self, names: list[str]) -> None:
+        self._frozen = names
+        freeze(self._callee, names)
+        self._set_watched()
+
+    def _set_watched(self) -> None:
+        if self._owned:
+            watch(self._callee, self.trainable)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained, those that are not frozen."""
+        return bool(self._trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)  # an assignment that changes nothing does not come here
+        self._set_watched()
+
+    @property
+    def weights(self) -> list[Any]:
+        """The module's variables as weights of Keras."""
+        return list(self._views.when_trainable if self.trainable else self._views.otherwise)
+
+    @property
+    def variables(self) -> list[Any]:
+        """The same as `weights`."""
+        return self.weights
 
     @property
     def resolved_object(self) -> Any:
@@ -151,14 +189,12 @@ class KerasLayer(LayerWithOwnLosses):
     def call(self, inputs: Any = None, training: bool | None = None) -> Any:
         """Compute the outputs; `training` counts only where the layer is trainable."""
         training = bool(training) and self.trainable
+        if training:
+            check_unfrozen(self._callee)
         outputs, losses = compute(self._callee, self._options, inputs, training)
         for loss in losses:
             self.add_loss(loss)
         return outputs
-
-    def own_losses(self) -> list[Any]:
-        """Return the publisher's regularization losses, computed now; none while the layer is frozen."""
-        return [loss() for loss in self._callee.losses] if self.trainable else []
 
     def compute_output_spec(self, inputs: Any = None, training: bool | None = None) -> Any:
         """Return KerasTensors like the outputs; the module is not run."""
@@ -170,7 +206,9 @@ class KerasLayer(LayerWithOwnLosses):
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the layer again; the handle has to be a path."""
-        return {**super().get_config(), **self._options.config()}
+        known = not isinstance(self._callee, AbsentCallee)
+        names = frozen(self._callee) if known else self._frozen
+        return {**super().get_config(), **self._options.config(), **({"frozen_weights": names} if names else {})}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> KerasLayer:
@@ -180,7 +218,9 @@ class KerasLayer(LayerWithOwnLosses):
             config["arguments"] = keras.saving.deserialize_keras_object(config["arguments"])
         if isinstance(config.get("handle"), str):
             config["handle"] = as_found(config["handle"])
+        names = config.pop("frozen_weights", [])
         layer: KerasLayer = super().from_config(config)
+        layer._freeze(names)
         return layer
 
     def get_build_config(self) -> dict[str, Any]:
@@ -202,7 +242,7 @@ class KerasLayer(LayerWithOwnLosses):
                 )
             )
         self._set_callee(HollowCallee(config["module"]))
-        self._add_weights(self.trainable)
+        self._add_weights()
 
     def save_assets(self, path: str) -> None:
         """Save the module's graphs and assets; a TF2 SavedModel stays where it is."""
@@ -212,8 +252,11 @@ class KerasLayer(LayerWithOwnLosses):
     def load_assets(self, path: str | None) -> None:
         """Load what `save_assets` saved, if the handle is gone."""
         if isinstance(self._callee, HollowCallee):
+            frozen_before = frozen(self._callee)
             self._set_callee(restore(self._callee, path, self._options))
-            self.trainable = self.trainable  # now that tapes know the module's variables
+            own(self._callee)
+            share_losses(self._callee.losses, self._views.when_trainable)
+            self._freeze(frozen_before)
 
     def save_own_variables(self, store: Any) -> None:
         """Save the values of the module's variables by their names."""
@@ -229,6 +272,14 @@ class KerasLayer(LayerWithOwnLosses):
             f"<modhub.KerasLayer for Keras 3, name={self.name}, handle={self._options.handle!r}; models of tf_keras "
             "take it where TF_USE_LEGACY_KERAS=1 was set before TensorFlow was imported>"
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Views:
+    """The weights while a layer is trainable, and while it is not; an object, since Keras looks into lists."""
+
+    when_trainable: list[Weight]
+    otherwise: list[Weight]
 
 
 def _check_backend() -> None:

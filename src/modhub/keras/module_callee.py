@@ -40,7 +40,7 @@ class ModuleCallee:
             for part, variable in enumerate(value if isinstance(value, list) else [value])
         }
         self.variables: Mapping[str, tf.Variable] = named
-        self.trainable = frozenset(name for name, variable in named.items() if variable.trainable)
+        self.trainable = _trainable(module, named)
         self.losses: Sequence[Callable[[], tf.Tensor]] = module.regularization_losses
         self.dtype = self.signature.dtype()
         self.can_compile = can_compile(variant.meta_graph.graph_def for variant in module.spec.description)
@@ -78,6 +78,13 @@ class ModuleCallee:
     def output_specs(self, inputs: Any) -> Any:
         """Return what the signature says, with the batch size of the inputs where it leaves that open."""
         return self.signature.output_specs(inputs)
+
+
+def _trainable(module: LoadedModule, named: Mapping[str, tf.Variable]) -> frozenset[str]:
+    """Return the names of the variables that the publisher made trainable, frozen or not."""
+    state = module._state
+    allowed = {id(variable) for identity, (_, variable) in state.variables.items() if identity in state.trainable}
+    return frozenset(name for name, variable in named.items() if id(variable) in allowed)
 
 
 def _check(signature: Signature) -> None:

@@ -30,20 +30,18 @@ class SavedModelCallee:
         self.variables: Mapping[str, tf.Variable] = named
         self.trainable = frozenset(trainable)
         self.losses: Sequence[Callable[[], tf.Tensor]] = _losses(target) if not self._is_signature else []
-        free = [spec for name, spec in self._specs.items() if name not in self.arguments]
+        self._free = [name for name in self._specs if name not in self.arguments]
         # A callable's first argument; of a signature the only one.
-        known = len(free) == 1 or (bool(free) and not self._is_signature)
-        self.dtype = free[0].dtype if known and isinstance(free[0], tf.TypeSpec) else None
+        known = len(self._free) == 1 or (bool(self._free) and not self._is_signature)
+        self._single = self._specs[self._free[0]] if known else None
+        self.dtype = self._single.dtype if isinstance(self._single, tf.TypeSpec) else None
         self.can_compile = False
 
     def prepare(self, inputs: Any) -> Any:
         """Return inputs as tensors of the dtypes that were traced, as far as these are known."""
-        names = [name for name in self._specs if name not in self.arguments]
-        if self._is_signature and not isinstance(inputs, Mapping):
-            return _prepared(inputs, self._specs[names[0]] if len(names) == 1 else None)
-        if self._is_signature:
+        if self._is_signature and isinstance(inputs, Mapping):
             return {name: _prepared(value, self._specs.get(name)) for name, value in inputs.items()}
-        return _prepared(inputs, self._specs[names[0]] if names else None)
+        return _prepared(inputs, self._single)
 
     def call(self, inputs: Any, training: Any) -> tuple[Any, list[tf.Tensor]]:
         """Compute; return the outputs, and no losses."""
@@ -71,12 +69,12 @@ class SavedModelCallee:
     def _by_name(self, inputs: Any) -> Mapping[str, Any]:
         if inputs is None or isinstance(inputs, Mapping):
             return inputs or {}
-        names = [name for name in self._specs if name not in self.arguments]
-        if len(names) != 1:
+        if len(self._free) != 1:
             raise errors.InvalidInputError(
-                f"Signature expects multiple inputs. Use a dict. Of {self.target!r}, beside the arguments: {names}."
+                "Signature expects multiple inputs. Use a dict. "
+                f"Of {self.target!r}, beside the arguments: {self._free}."
             )
-        return {names[0]: inputs}
+        return {self._free[0]: inputs}
 
     def output_specs(self, inputs: Any) -> Any:
         """Return what a trace of the call gives."""
@@ -174,6 +172,10 @@ def _variables(target: Any, function: Any) -> tuple[dict[str, tf.Variable], list
     chosen = {id(each) for each in (trained if trained is not None else [v for v in every if v.trainable])}
     named: dict[str, tf.Variable] = {}
     for variable in every:
+        if not isinstance(variable, tf.Variable):
+            raise errors.InvalidArgumentError(
+                f"{target!r} has variables of Keras: it is a layer or a model itself. Put it into the model as it is."
+            )
         name = base = variable.name.removesuffix(":0")
         number = 0
         while name in named:

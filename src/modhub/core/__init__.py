@@ -1,10 +1,11 @@
 """Plan, state, apply: a signature is a pure program, and graphs host it."""
 
-from modhub.core._tensorflow import ReusableModule, keyword_function, set_trainable
+from modhub.core._tensorflow import ReusableModule, keyword_function
 from modhub.core.apply import Applied, apply_plan, check_graph
 from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
 from modhub.core.eager_call import SingleCall, call_plan, check_eager, single_call, traced_for_saving
 from modhub.core.eager_state import EagerState, VariableMaker, create_eager_state, make_variable
+from modhub.core.freezing import is_frozen, pause, resume, set_frozen
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
 from modhub.core.names import node_of, tensor_count
@@ -38,18 +39,21 @@ __all__ = [
     "describe_tensor",
     "index_variant",
     "inputs_with_default",
+    "is_frozen",
     "is_state_op",
     "keyword_function",
     "make_variable",
     "node_of",
     "parse",
+    "pause",
     "paused_collection",
     "plan_losses",
     "plan_signature",
     "plan_tensors",
+    "resume",
     "save_variables",
     "set_attachments",
-    "set_trainable",
+    "set_frozen",
     "show_tags",
     "single_call",
     "state_graph",

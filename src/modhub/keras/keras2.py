@@ -10,10 +10,11 @@ import tensorflow as tf
 import tf_keras
 
 from modhub import errors
+from modhub.core import is_frozen
 from modhub.keras.callee import Callee, make_callee
 from modhub.keras.layer import check_family, compute, output_shapes, stored_values, take_values
 from modhub.keras.options import Options, check_bool, check_keyword_only
-from modhub.keras.trained import check_trainable, check_unfrozen, freeze, frozen, is_frozen, own, watch
+from modhub.keras.trained import check_trainable, check_unfrozen, freeze, frozen, own, watch
 
 __all__ = ["KerasLayer"]
 

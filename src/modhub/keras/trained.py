@@ -1,48 +1,24 @@
 """Which variables a layer trains: what the publisher allows and nobody froze, while the layer is trainable.
 
-Whether a variable is frozen is said by its own `trainable`, which `LoadedModule.freeze` sets. A layer that is not
-trainable has tapes leave the variables of its module alone by the same attribute: they are paused, and noted as such,
-so that the layer can undo just that; whatever was frozen, before or meanwhile, stays so.
+A layer that is not trainable pauses the variables of its module, so that tapes leave them alone; see `core.freezing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, Protocol
 
-import tensorflow as tf
-
 from modhub import errors
-from modhub.core import set_trainable
-from modhub.loaded import LoadedModule
+from modhub.core import is_frozen, pause, resume, set_frozen
 
 __all__ = [
-    "OwnedModule",
     "check_trainable",
     "check_unfrozen",
     "freeze",
     "frozen",
-    "is_frozen",
     "own",
-    "set_frozen",
     "watch",
 ]
-
-_PAUSED = "_modhub_is_paused"
-
-
-class OwnedModule(LoadedModule):
-    """A module of which a layer may have paused variables: it can be frozen meanwhile."""
-
-    def _set_trainable(self, patterns: Iterable[str], *, value: bool) -> None:
-        paused = [variable for variable in self.variables if _is_paused(variable)]
-        for variable in paused:
-            set_frozen(variable, False)
-        try:
-            super()._set_trainable(patterns, value=value)
-        finally:
-            for variable in paused:
-                _pause(variable)
 
 
 class Trained(Protocol):
@@ -61,27 +37,6 @@ class Trained(Protocol):
         """The names of those that the publisher made trainable."""
 
 
-def is_frozen(variable: tf.Variable) -> bool:
-    """Tell whether someone froze a variable, which no layer undoes."""
-    return not variable.trainable and not _is_paused(variable)
-
-
-def set_frozen(variable: tf.Variable, value: bool) -> None:
-    """Freeze a variable, or train it."""
-    set_trainable(variable, not value)
-    setattr(variable, _PAUSED, False)
-
-
-def _is_paused(variable: tf.Variable) -> bool:
-    return getattr(variable, _PAUSED, False) and not variable.trainable
-
-
-def _pause(variable: tf.Variable) -> None:
-    if variable.trainable:
-        set_trainable(variable, False)
-        setattr(variable, _PAUSED, True)
-
-
 def frozen(callee: Trained) -> list[str]:
     """Return the names of the variables that are frozen though the publisher made them trainable."""
     return sorted(name for name in callee.trainable if is_frozen(callee.variables[name]))
@@ -95,8 +50,6 @@ def freeze(callee: Trained, names: Collection[str]) -> None:
 
 def own(callee: Trained) -> None:
     """Train what the publisher made trainable; SavedModels list variables that say otherwise of themselves."""
-    if type(callee.target) is LoadedModule:
-        callee.target.__class__ = OwnedModule
     for name in callee.trainable:
         set_frozen(callee.variables[name], False)
 
@@ -108,10 +61,7 @@ def watch(callee: Trained, trainable: bool) -> None:
     """
     for name in callee.trainable:
         variable = callee.variables[name]
-        if not trainable:
-            _pause(variable)
-        elif _is_paused(variable):
-            set_frozen(variable, False)
+        (resume if trainable else pause)(variable)
 
 
 def check_trainable(callee: Trained) -> None:

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from modhub import errors
-from modhub.keras.trained import set_frozen
+from modhub.core import set_frozen
 
 __all__ = ["Weight", "share_losses", "weight_of"]
 

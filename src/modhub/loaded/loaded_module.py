@@ -23,12 +23,13 @@ from modhub.core import (
     check_eager,
     convert_inputs,
     create_eager_state,
+    is_frozen,
     make_variable,
     paused_collection,
     plan_losses,
     plan_signature,
     plan_tensors,
-    set_trainable,
+    set_frozen,
     show_tags,
     single_call,
     tensorflow_classes,
@@ -298,7 +299,7 @@ class LoadedModule(ReusableModule):
         allowed = self._state.trainable
         for identity, (described, variable) in self._state.variables.items():
             if identity in allowed and matches(described.key, patterns):
-                set_trainable(variable, value)
+                set_frozen(variable, not value)
 
     def get_signature_names(self) -> list[str]:
         """Return the names of the signatures, sorted."""
@@ -359,7 +360,7 @@ class LoadedModule(ReusableModule):
         for identity, (_, variable) in copied._state.variables.items():
             _, own = self._state.variables[identity]
             variable.assign(tf.convert_to_tensor(own))
-            set_trainable(variable, bool(own.trainable))
+            set_frozen(variable, is_frozen(own))
         memo[id(self)] = copied
         return copied
 

@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 RUN = .venv/bin/python
 
-.PHONY: help demo test test-peer test-matrix lint format types bench capabilities lock clean
+.PHONY: help demo test test-bare test-peer test-matrix fuzz lint format types bench capabilities ops lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,6 +24,13 @@ demo: export TF_ENABLE_ONEDNN_OPTS = 0
 
 test: .venv/.ready ## run the tests on the newest TensorFlow
 	@$(RUN) -m pytest
+
+test-bare: .venv-bare/.ready ## run the tests that need no TensorFlow where there is none
+	@.venv-bare/bin/python -m pytest tests/format tests/inspection tests/lint tests/scan tests/bare
+
+fuzz: .venv/.ready ## feed damaged and random bytes to the readers for some minutes (EXAMPLES=20000)
+	@MODHUB_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest $$(grep -rl --include='test_*.py' MODHUB_FUZZ_EXAMPLES tests)
+EXAMPLES ?= 20000
 
 test-peer: .venv/.ready .venv-peer/.ready ## compare with tensorflow_hub, run beside it (Python 3.11)
 	@MODHUB_PEER_PYTHON="$(CURDIR)/.venv-peer/bin/python" $(RUN) -m pytest tests/peer
@@ -51,13 +58,17 @@ format: .venv/.ready ## lay out the code as `make lint` wants it
 types: .venv/.ready ## check the types
 	@.venv/bin/mypy
 
-bench: .venv-bench/.ready .venv-hub/.ready ## time modhub, and tensorflow_hub beside it
+bench: .venv-bench/.ready .venv-hub/.ready .venv-bare/.ready ## time modhub, and tensorflow_hub beside it
 	@.venv-bench/bin/python benchmarks/import_time.py
 	@.venv-bench/bin/python benchmarks/run.py
 	@.venv-bench/bin/python benchmarks/tf2.py --python .venv-hub/bin/python
+	@.venv-bare/bin/python benchmarks/inspection.py
 
 capabilities: .venv/.ready .venv-hub/.ready ## test what modhub and tensorflow_hub can do, and write docs/capabilities.md
 	@$(RUN) -m tests.capabilities.table --peer .venv-hub/bin/python
+
+ops: .venv-peer/.ready .venv-oldest/.ready .venv/.ready ## add the ops of new TensorFlows to the scan's table, for a person to judge
+	@$(RUN) -m tests.scan.op_registry .venv-peer/bin/python .venv-oldest/bin/python .venv/bin/python
 
 # Needs uv, which only whoever changes a dependency runs. A file ending in .override says why it is there.
 LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -69,10 +80,11 @@ lock: ## write requirements/*.txt anew, with today's versions
 	    requirements/oldest.in -o requirements/oldest.txt
 	$(LOCK) --override requirements/tf-2.21.0.override pyproject.toml requirements/bench.in -o requirements/bench.txt
 	$(LOCK) --override requirements/tf-2.21.0.override pyproject.toml requirements/hub.in -o requirements/hub.txt
+	$(LOCK) pyproject.toml requirements/bare.in -o requirements/bare.txt
 	$(LOCK) requirements/peer.in -o requirements/peer.txt
 
 clean: ## remove the environments and everything else that can be made again
-	rm -rf .venv .venv-oldest .venv-peer .venv-bench .venv-hub .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bare .venv-oldest .venv-peer .venv-bench .venv-hub .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # $(call need,PYTHON,VARIABLE,FIRST,LAST): stop with one line unless it is Python 3.FIRST to 3.LAST.
@@ -113,12 +125,16 @@ endef
 	$(call need,$(PYTHON),PYTHON,11,13)
 	$(call build,$(PYTHON),$<)
 
+.venv-bare/.locked: requirements/bare.txt
+	$(call need,$(PYTHON),PYTHON,11,13)
+	$(call build,$(PYTHON),$<)
+
 .venv-hub/.locked: requirements/hub.txt
 	$(call need,$(PYTHON),PYTHON,11,13)
 	$(call build,$(PYTHON),$<)
 
 # modhub itself goes in apart from the rest, so that an edit of pyproject.toml costs seconds.
-.venv/.ready .venv-oldest/.ready .venv-bench/.ready .venv-hub/.ready: %/.ready: %/.locked pyproject.toml
+.venv/.ready .venv-bare/.ready .venv-oldest/.ready .venv-bench/.ready .venv-hub/.ready: %/.ready: %/.locked pyproject.toml
 	@$*/bin/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 

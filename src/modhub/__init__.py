@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from modhub.evaluate import eval_function_for_module
     from modhub.format import ImageModuleInfo
     from modhub.handles import resolve
+    from modhub.inspection.diff import diff
+    from modhub.inspection.inspect import inspect
+    from modhub.inspection.lint import lint
+    from modhub.inspection.scan.scanning import scan
     from modhub.keras import KerasLayer
     from modhub.loaded import LoadedModule, load
     from modhub.module import Module
@@ -45,14 +49,18 @@ __all__ = [
     "attach_message",
     "create_module_spec",
     "create_module_spec_from_saved_model",
+    "diff",
     "errors",
     "eval_function_for_module",
     "export_module",
     "get_expected_image_size",
     "get_num_image_channels",
+    "inspect",
+    "lint",
     "load",
     "load_module_spec",
     "resolve",
+    "scan",
 ]
 
 _ROOM_OF = {
@@ -66,13 +74,17 @@ _ROOM_OF = {
     "attach_message": "modhub.authoring",
     "create_module_spec": "modhub.authoring",
     "create_module_spec_from_saved_model": "modhub.authoring",
+    "diff": "modhub.inspection.diff",
     "eval_function_for_module": "modhub.evaluate",
     "export_module": "modhub.authoring.from_tf2",
     "get_expected_image_size": "modhub.authoring",
     "get_num_image_channels": "modhub.authoring",
+    "inspect": "modhub.inspection.inspect",
+    "lint": "modhub.inspection.lint",
     "load": "modhub.loaded",
     "load_module_spec": "modhub.authoring",
     "resolve": "modhub.handles",
+    "scan": "modhub.inspection.scan.scanning",
 }
 
 

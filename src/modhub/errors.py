@@ -14,10 +14,12 @@
     ├── UnknownSignatureError      (ValueError, KeyError)   no such signature
     ├── UnknownOutputError         (TypeError, KeyError)    no such output
     ├── UnknownInputError          (ValueError, KeyError)   no such input
+    ├── UnknownVariableError       (ValueError, KeyError)   no such variable
     ├── MissingAttachmentError     (KeyError)               no message attached under this key
     ├── InvalidInputError          (TypeError, ValueError)  inputs that the signature does not take
     ├── InvalidArgumentError       (TypeError, ValueError)  an argument of a modhub call is at fault
     ├── GraphError                 (RuntimeError)           the wrong graph, session or mode
+    ├── UntrustedModuleError       (PermissionError)        a module from afar holds what a scan refuses
     └── ExportError                (RuntimeError)           a module that could not be written
         ├── ExportExistsError      (FileExistsError)        the target is there already
         ├── UninitializedError                              a variable has no value yet
@@ -54,8 +56,11 @@ __all__ = [
     "UnknownOpError",
     "UnknownOutputError",
     "UnknownSignatureError",
+    "UnknownVariableError",
     "UnknownVariantError",
+    "UnsafeModuleWarning",
     "UnsupportedFormatError",
+    "UntrustedModuleError",
     "accepted",
 ]
 
@@ -134,6 +139,10 @@ class UnknownInputError(ModhubError, ValueError, KeyError):
     """An input that the signature lacks."""
 
 
+class UnknownVariableError(ModhubError, ValueError, KeyError):
+    """A variable that the module lacks."""
+
+
 class MissingAttachmentError(ModhubError, KeyError):
     """A required attachment that the graph variant lacks."""
 
@@ -148,6 +157,14 @@ class InvalidArgumentError(ModhubError, TypeError, ValueError):
 
 class GraphError(ModhubError, RuntimeError):
     """A call in the wrong graph, session or execution mode."""
+
+
+class UntrustedModuleError(ModhubError, PermissionError):
+    """A module from a URL that holds what a scan refuses, loaded without `trust=True`."""
+
+
+class UnsafeModuleWarning(UserWarning):
+    """A module from a local path that holds what a scan refuses."""
 
 
 class ExportError(ModhubError, RuntimeError):

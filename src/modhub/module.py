@@ -57,6 +57,8 @@ class Module:
         trainable: bool = False,
         name: str = "module",
         tags: Iterable[str] | None = None,
+        *,
+        trust: bool | None = None,
     ) -> None:
         """Create the module's state in the default graph.
 
@@ -71,6 +73,7 @@ class Module:
             losses to REGULARIZATION_LOSSES, and at each call its update ops to UPDATE_OPS.
           name: the name below which its variables lie.
           tags: the tags of the graph variant to use; None means the empty set. {"train"} is usual for fine-tuning.
+          trust: of a path or URL, whether to load what a scan refuses: see `load_module_spec`.
 
         Raises:
           GraphError: eager execution is on, or a `tf.function` is being traced outside any graph.
@@ -79,7 +82,7 @@ class Module:
           InvalidArgumentError: an argument is of the wrong kind.
         """
         with paused_collection(), tensorflow_classes(), state_graph() as graph:
-            self._spec = spec if isinstance(spec, ModuleSpec) else load_module_spec(spec)
+            self._spec = spec if isinstance(spec, ModuleSpec) else load_module_spec(spec, trust=trust)
             self._trainable = bool(trainable)
             description = self._spec.description
             self._variant = description.variant(tags)

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from modhub.errors import CorruptModuleError, ModuleFormatError, NotAModuleError, UnsupportedFormatError
-from modhub.format import BundleEntry, Slice, read_bundle, read_table, verify_bundle, write_table
-from modhub.format.bundle import data_path, index_path
+from modhub.format import BundleEntry, read_bundle, read_table, verify_bundle, write_table
+from modhub.format.bundle import data_path, index_path, parse_bundle
 from modhub.format.checksum import masked_crc32c
 from modhub.format.protos import BundleEntryProto, BundleHeaderProto
-from modhub.format.slices import FULL, check_cover, slice_key
+from modhub.format.slices import FULL, slice_key
 
+_EXAMPLES = int(os.environ.get("MODHUB_FUZZ_EXAMPLES", "200"))
 _HEADER = BundleHeaderProto(num_shards=1, version={"producer": 1})
 _VECTOR = {"dtype": 1, "shape": {"dim": [{"size": 2}]}, "size": 8}
 
@@ -229,7 +232,9 @@ def test_an_index_that_contradicts_itself_is_refused(prefix: Path, rows: dict[by
         (None, CorruptModuleError, "no header"),
         (BundleHeaderProto(), CorruptModuleError, "makes no sense"),
         (BundleHeaderProto(num_shards=-1), CorruptModuleError, "makes no sense"),
-        (BundleHeaderProto(num_shards=2**31 - 1), CorruptModuleError, "data-00000-of-2147483647' is missing"),
+        (BundleHeaderProto(num_shards=2**31 - 1), CorruptModuleError, "names 2147483647 data files"),
+        (BundleHeaderProto(num_shards=100_001), CorruptModuleError, "names 100001 data files; at most 100000"),
+        (BundleHeaderProto(num_shards=100_000), CorruptModuleError, "data-00000-of-100000' is missing"),
         (BundleHeaderProto(num_shards=1, version={"producer": -1}), CorruptModuleError, "makes no sense"),
         (BundleHeaderProto(num_shards=1, endianness=7), CorruptModuleError, "makes no sense"),
         (BundleHeaderProto(num_shards=1, endianness=1), UnsupportedFormatError, "big-endian"),
@@ -240,6 +245,58 @@ def test_an_index_that_contradicts_itself_is_refused(prefix: Path, rows: dict[by
 def test_a_bad_header_is_refused(prefix: Path, header: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         read_bundle(_put(prefix, {b"t": _entry()}, header=header))
+
+
+def test_one_entry_cannot_fill_the_memory(prefix: Path) -> None:
+    row = _entry().SerializeToString() + b"\x12\x02\x12\x00" * 2**18
+    _put(prefix, {b"t": row})
+    tracemalloc.start()
+    with pytest.raises(CorruptModuleError, match=r"entry of tensor 't' has 1048.* bytes; at most 1048576 are read"):
+        read_bundle(prefix)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_the_slices_of_all_tensors_are_limited(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modhub.format.bundle._MOST_SLICES", 5)
+    sliced = _sliced([3], [(0, 1)], [(1, 1)], [(2, 1)])
+    with pytest.raises(CorruptModuleError, match="more than 5 slices"):
+        read_bundle(_put(prefix, {b"t": sliced, b"u": sliced}))
+
+
+def test_slices_that_share_their_bytes_are_refused(prefix: Path) -> None:
+    # 64 bytes in the file, and a tensor of 16 GB.
+    whole = _sliced([2**32], *([(number * 2**20, 2**20)] for number in range(2**12)))
+    parts = {
+        slice_key("t", ((number * 2**20, 2**20),)): _entry(shape={"dim": [{"size": 2**20}]}, size=2**22)
+        for number in range(2**12)
+    }
+    _put(prefix, {b"t": whole, **parts})
+    os.truncate(data_path(prefix, 0, 1), 2**22)
+    with pytest.raises(CorruptModuleError, match="tensor 't' overlaps another"):
+        read_bundle(prefix)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [({}, "data-00000-of-00002' is missing"), ({0: 8}, "data-00001-of-00002' is missing"), ({0: 8, 1: 7}, "cut off")],
+)
+def test_an_index_is_parsed_without_its_files(sizes: dict[int, int], message: str) -> None:
+    header = BundleHeaderProto(num_shards=2, version={"producer": 1})
+    rows = {b"": header, b"a": _entry(), b"b": _entry(shard_id=1)}
+    index = write_table((key, row.SerializeToString()) for key, row in rows.items())
+    bundle = parse_bundle(index, "in/an.tar/v.index", lambda shard, count: 8 * count)
+    assert (bundle.prefix, list(bundle.entries), bundle.num_shards) == (Path("in/an.tar/v"), ["a", "b"], 2)
+    with pytest.raises(CorruptModuleError, match=f"^'in/an.tar/v.*{message}"):
+        parse_bundle(index, "in/an.tar/v.index", lambda shard, _: sizes.get(shard))
+
+
+@settings(max_examples=_EXAMPLES, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_any_bytes_are_no_index(data: bytes, ends_as_a_table: bool) -> None:
+    with pytest.raises(ModuleFormatError, match=r"v\.index"):
+        parse_bundle(data + bytes.fromhex("57fb808b247547db") * ends_as_a_table, "v.index", lambda *_: 2**62)
 
 
 @pytest.mark.parametrize("dtype", [0, 20, 34, 101, -1])
@@ -266,53 +323,6 @@ def test_bad_lengths_of_strings_are_refused(prefix: Path, data: bytes, message: 
 
 def test_a_variant_is_checked_for_its_place_only(prefix: Path) -> None:
     verify_bundle(read_bundle(_put(prefix, {b"t": _entry(dtype=21, size=64)})))
-
-
-@pytest.mark.parametrize(
-    ("slices", "shape", "message"),
-    [
-        ([((0, 2), (0, 2)), ((1, 2), (1, 2)), ((2, 1), (0, 1))], (3, 3), "overlaps another"),
-        ([((0, 4),), ((2, 2),), ((0, 2),)], (8,), "overlaps another"),
-        ([((-1, 2),)], (2,), "outside"),
-        ([((1, FULL),)], (2,), "outside"),
-        ([((0, -2),)], (2,), "outside"),
-        ([((number, 1), (number, 1)) for number in range(5000)], (5000, 1), "outside"),
-        ([((number, 1), (number % 5, 1000)) for number in range(5000)], (5000, 1000), "outside"),
-        ([((n, 1), (n, 5000 - n)) for n in range(5000)] + [((n, 1), (0, n)) for n in range(5000)], (5000,) * 2, ""),
-    ],
-)
-def test_slices_that_do_not_make_up_the_tensor_are_refused(
-    slices: list[Slice], shape: tuple[int, ...], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message or "too irregularly|hold"):
-        check_cover(slices, shape)
-
-
-@pytest.mark.parametrize(
-    ("slices", "shape"),
-    [
-        ([()], ()),
-        ([((0, FULL),)], (0,)),
-        ([((0, 2), (0, 1)), ((0, 1), (1, 2)), ((1, 2), (2, 1)), ((2, 1), (0, 2)), ((1, 1), (1, 1))], (3, 3)),
-        ([((number, 1), (0, FULL)) for number in range(5000)], (5000, 8)),
-    ],
-)
-def test_slices_that_make_up_the_tensor_pass(slices: list[Slice], shape: tuple[int, ...]) -> None:
-    check_cover(slices, shape)
-
-
-@pytest.mark.parametrize(
-    ("name", "slice_", "key"),
-    [
-        ("w", ((0, 2), (0, FULL)), b"\x00w\x00\x01\x01\x02\x80\x82\x80\x7f"),
-        ("é\x00ÿ", (), b"\x00\xc3\xa9\x00\xff\xc3\xbf\x00\x01\x00"),
-        ("", ((63, 64),), b"\x00\x00\x01\x01\x01\xbf\xc0\x40"),
-        ("", ((8191, 8192),), b"\x00\x00\x01\x01\x01\xdf\xff\xe0\x20\x00"),
-        ("", ((0, 2**63 - 1),), b"\x00\x00\x01\x01\x01\x80\xff\xc0" + b"\x7f" + b"\xff" * 7),
-    ],
-)
-def test_slice_keys_are_ordered_codes(name: str, slice_: Slice, key: bytes) -> None:
-    assert slice_key(name, slice_) == key
 
 
 def test_two_data_files_are_read(prefix: Path) -> None:

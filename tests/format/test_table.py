@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modhub.errors import CorruptModuleError
+from modhub.errors import CorruptModuleError, ModhubError
 from modhub.format import read_table, write_table
 from modhub.format.checksum import masked_crc32c
 from modhub.format.snappy import expand_snappy
+from modhub.format.table import _Reader
 from modhub.format.varint import encode_varint, read_varint
 
+_EXAMPLES = int(os.environ.get("MODHUB_FUZZ_EXAMPLES", "200"))
 _MAGIC = bytes.fromhex("57fb808b247547db")
 
 
@@ -151,6 +155,55 @@ def test_a_block_named_twice_is_refused() -> None:
     handle = table.put(_block(_entry(b"filter", b"x" * 100)))
     metaindex = table.put(_block(*(_entry(b"%03d" % number, handle) for number in range(500))))
     _assert_refused(table.finish(_block(), metaindex), "names a block twice")
+
+
+def test_restart_points_are_not_unpacked_if_they_cannot_be_true() -> None:
+    block = _entry(b"a") + bytes(2**24) + struct.pack("<I", 2**22)
+    tracemalloc.start()
+    _assert_refused(_one_block(block), "restart points")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**27
+
+
+def test_a_table_has_a_limited_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modhub.format.table._MOST_ENTRIES", 100)
+    items = [(b"%03d" % number, b"") for number in range(101)]
+    assert len(read_table(write_table(items[:100]), "")) == 100
+    _assert_refused(write_table(items), "it has more than 100 entries")
+
+
+def _blocks(table: bytes) -> list[tuple[int, int]]:
+    reader = _Reader(table)
+    reader.read()
+    return sorted(reader._claimed)
+
+
+_BLOCKS = _blocks(_SMALL)
+
+
+@settings(max_examples=_EXAMPLES, deadline=None)
+@given(st.data())
+def test_fuzzed_blocks_with_true_checksums_raise_nothing_but_our_errors(choices: st.DataObject) -> None:
+    table = bytearray(_SMALL)
+    for _ in range(choices.draw(st.integers(1, 4))):
+        at = choices.draw(st.integers(0, len(table) - len(_MAGIC) - 1))
+        table[at] = choices.draw(st.integers(0, 255))
+    for start, end in _BLOCKS:
+        table[end - 4 : end] = struct.pack("<I", masked_crc32c(bytes(table[start : end - 4])))
+    with contextlib.suppress(ModhubError):
+        read = read_table(bytes(table), "variables.index")
+        assert list(read) == sorted(read)
+
+
+@settings(max_examples=_EXAMPLES, deadline=None)
+@given(st.binary(max_size=100), st.lists(st.binary(max_size=30), max_size=3))
+def test_fuzzed_blocks_of_any_bytes_raise_nothing_but_our_errors(block: bytes, others: list[bytes]) -> None:
+    table = _Table()
+    handles = [table.put(content, kind=len(content) % 3) for content in (block, *others)]
+    rows = [_entry(b"%d" % number, handle) for number, handle in enumerate(handles)]
+    with contextlib.suppress(ModhubError):
+        read_table(table.finish(_block(*rows)), "variables.index")
 
 
 def test_a_metaindex_may_name_a_block() -> None:

@@ -16,6 +16,7 @@ from modhub.authoring.spec import ModuleSpec
 from modhub.core import ModuleDescription, Variant, node_of, show_tags, tensorflow_classes
 from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, read_module_def, read_saved_model
 from modhub.handles import find_directory
+from modhub.inspection.trust import check_trust
 
 __all__ = ["create_module_spec_from_saved_model", "load_module_spec", "saved_model_as_it_is"]
 
@@ -26,13 +27,15 @@ _INIT_SIGNATURE = "__saved_model_init_op"
 _ALWAYS_DROPPED = (_keys.GLOBAL_STEP, *_INIT_OPS, "saved_model_train_op")
 
 
-def load_module_spec(path: str | os.PathLike[str]) -> ModuleSpec:
+def load_module_spec(path: str | os.PathLike[str], *, trust: bool | None = None) -> ModuleSpec:
     """Load the spec of a published module.
 
     The checkpoint's index is verified now; its values are when a `Module` first needs them.
 
     Args:
-      path: the module's directory.
+      path: the module's directory, or a URL that is in the cache.
+      trust: whether to load what a scan refuses (see docs/scan.md): True loads it, False refuses it, None refuses it
+        from a URL and warns of it from a local path.
 
     Returns:
       Its `ModuleSpec`.
@@ -43,15 +46,21 @@ def load_module_spec(path: str | os.PathLike[str]) -> ModuleSpec:
       UnsupportedFormatError: it needs features that this version does not know.
       CorruptModuleError: a file is truncated or altered.
       MissingAssetError: a file below `assets/` is missing.
+      UntrustedModuleError: it can do more than compute, and is not trusted.
     """
     with tensorflow_classes():
         directory = find_directory(_as_handle(path))
         read_module_def(directory)
-        return ModuleSpec(_describe(directory, _read(directory)))
+        saved_model = _read(directory)
+        check_trust(path, directory, trust, _ops(saved_model))
+        return ModuleSpec(_describe(directory, saved_model))
 
 
 def create_module_spec_from_saved_model(
-    saved_model_path: str | os.PathLike[str], drop_collections: Iterable[str] | None = None
+    saved_model_path: str | os.PathLike[str],
+    drop_collections: Iterable[str] | None = None,
+    *,
+    trust: bool | None = None,
 ) -> ModuleSpec:
     """Create a spec from a TF1 SavedModel, to be used or published as a module.
 
@@ -62,9 +71,11 @@ def create_module_spec_from_saved_model(
     Args:
       saved_model_path: the SavedModel's directory.
       drop_collections: names of graph collections to do without.
+      trust: as for `load_module_spec`.
 
     Raises:
-      HandleNotFoundError, NotAModuleError, CorruptModuleError, MissingAssetError: as for `load_module_spec`.
+      HandleNotFoundError, NotAModuleError, CorruptModuleError, MissingAssetError, UntrustedModuleError: as for
+        `load_module_spec`.
       ModuleDefinitionError: a collection is not supported.
       UnsupportedFormatError: it is a TF2 SavedModel.
     """
@@ -72,6 +83,7 @@ def create_module_spec_from_saved_model(
     with tensorflow_classes():
         directory = find_directory(_as_handle(saved_model_path))
         saved_model = _read(directory)
+        check_trust(saved_model_path, directory, trust, _ops(saved_model))
         for meta_graph in saved_model.meta_graphs:
             for key in dropped:
                 meta_graph.collection_def.pop(key, None)
@@ -79,12 +91,18 @@ def create_module_spec_from_saved_model(
         return ModuleSpec(_describe(directory, saved_model))
 
 
-def saved_model_as_it_is(directory: Path) -> ModuleSpec:
+def saved_model_as_it_is(directory: Path, *, handle: str | os.PathLike[str], trust: bool | None) -> ModuleSpec:
     """Return the spec of a TF1 SavedModel to be loaded, not published: with what it initializes tables by.
 
     Collections that modules do not have are left out.
+
+    Args:
+      directory: where it is.
+      handle: what the user named.
+      trust: as for `load_module_spec`.
     """
     saved_model = _read(directory)
+    check_trust(handle, directory, trust, _ops(saved_model))
     for meta_graph in saved_model.meta_graphs:
         collections = meta_graph.collection_def
         initializers = {op for key in _INIT_OPS if key in collections for op in collections[key].node_list.value}
@@ -116,6 +134,13 @@ def _read(directory: Path) -> Any:
             )
         check_constants(meta_graph.graph_def, f"{directory}, tags {show_tags(meta_graph.meta_info_def.tags)}")
     return saved_model
+
+
+def _ops(saved_model: Any) -> set[str]:
+    """Return the ops of all graphs and functions."""
+    graphs = [meta_graph.graph_def for meta_graph in saved_model.meta_graphs]
+    found = {node.op for graph in graphs for node in graph.node}
+    return found | {node.op for graph in graphs for each in graph.library.function for node in each.node_def}
 
 
 def _describe(directory: Path, saved_model: Any) -> ModuleDescription:

@@ -2,19 +2,26 @@
 
 from modhub.core._tensorflow import ReusableModule, keyword_function
 from modhub.core.apply import Applied, apply_plan, check_graph
-from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments, show_tags
+from modhub.core.description import ModuleDescription, Variant, as_tag_set, set_attachments
 from modhub.core.eager_call import SingleCall, call_plan, check_eager, single_call, traced_for_saving
 from modhub.core.eager_state import EagerState, VariableMaker, create_eager_state, make_variable
 from modhub.core.freezing import is_frozen, pause, resume, set_frozen
 from modhub.core.graph import index_variant, is_state_op
 from modhub.core.inputs import convert_inputs
-from modhub.core.names import node_of, tensor_count
 from modhub.core.plan import SignaturePlan, inputs_with_default, plan_losses, plan_signature, plan_tensors
 from modhub.core.save import save_variables
 from modhub.core.scope import paused_collection, state_graph, unique_scope
 from modhub.core.state import GraphState, create_state
-from modhub.core.tensor_info import ParsedTensorInfo, describe_tensor, parse, to_components
+from modhub.core.tensor_info import (
+    ParsedTensorInfo,
+    describe_tensor,
+    from_components,
+    parse,
+    tensor_names,
+    to_components,
+)
 from modhub.core.tensorflow_errors import blame_module, tensorflow_classes
+from modhub.format.names import node_of, show_tags, tensor_count
 
 __all__ = [
     "Applied",
@@ -37,6 +44,7 @@ __all__ = [
     "create_eager_state",
     "create_state",
     "describe_tensor",
+    "from_components",
     "index_variant",
     "inputs_with_default",
     "is_frozen",
@@ -58,6 +66,7 @@ __all__ = [
     "single_call",
     "state_graph",
     "tensor_count",
+    "tensor_names",
     "tensorflow_classes",
     "to_components",
     "traced_for_saving",

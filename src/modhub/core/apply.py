@@ -19,13 +19,13 @@ from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import recreate_contexts
 from modhub.core.functions import import_nodes
-from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
 from modhub.core.plan_function import PlanFunction, trace_plan
 from modhub.core.scope import new_name_scope
 from modhub.core.state import GraphState
 from modhub.core.tensor_info import from_components, to_components
 from modhub.core.tensorflow_errors import blame_module
+from modhub.format.names import split_input
 
 __all__ = ["Applied", "apply_plan", "check_graph"]
 

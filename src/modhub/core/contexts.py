@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from modhub.core import _tensorflow
-from modhub.core.names import node_of, tensor_name
+from modhub.format.names import node_of, tensor_name
 
 __all__ = ["Context", "needed_nodes", "recreate_contexts", "tensors_inside", "trimmed"]
 

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorflow.core.protobuf import meta_graph_pb2
-
 from modhub import errors
-from modhub.core.names import tensor_name
 from modhub.format import Bundle, ModuleAttachment
+from modhub.format.collections import ATTACHMENTS, asset_files, attached_messages, collection_items
+from modhub.format.names import show_tags
 
-__all__ = ["ModuleDescription", "Variant", "as_tag_set", "set_attachments", "show_tags"]
-
-_ATTACHMENTS = "hub_module_attachments"
+__all__ = ["ModuleDescription", "Variant", "as_tag_set", "set_attachments"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,25 +57,15 @@ class Variant:
 
     def collection(self, key: str) -> list[Any]:
         """Return a collection's items: names for a node list, bytes or messages for the other kinds."""
-        definition = self.meta_graph.collection_def.get(key)
-        if definition is None:
-            return []
-        kind = definition.WhichOneof("kind")
-        return list(getattr(definition, kind).value) if kind else []
+        return collection_items(self.meta_graph, key)
 
     def attachments(self) -> dict[str, bytes]:
         """Return the serialized attached messages by key."""
-        from_bytes = ModuleAttachment.FromString
-        return {item.key: item.value for item in map(from_bytes, self.collection(_ATTACHMENTS))}
+        return attached_messages(self.meta_graph)
 
     def assets(self) -> dict[str, str]:
         """Return the asset constants: name of the tensor -> file name below `assets/`."""
-        found = {}
-        for item in self.collection("saved_model_assets"):
-            definition = meta_graph_pb2.AssetFileDef()
-            item.Unpack(definition)
-            found[tensor_name(definition.tensor_info.name)] = definition.filename
-        return found
+        return asset_files(self.meta_graph)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,16 +103,11 @@ class ModuleDescription:
         return iter(self.variants)
 
 
-def show_tags(tags: Iterable[str]) -> str:
-    """Return a tag set as text: "{}", "{'train'}"."""
-    return "{" + ", ".join(repr(tag) for tag in sorted(tags)) + "}"
-
-
 def set_attachments(meta_graph: Any, messages: Mapping[str, bytes]) -> None:
     """Store serialized attached messages, by key, in a MetaGraphDef."""
     for key, value in messages.items():
         item = ModuleAttachment(key=key, value=value)
-        meta_graph.collection_def[_ATTACHMENTS].bytes_list.value.append(item.SerializeToString())
+        meta_graph.collection_def[ATTACHMENTS].bytes_list.value.append(item.SerializeToString())
 
 
 def as_tag_set(tags: Iterable[str] | None) -> frozenset[str]:

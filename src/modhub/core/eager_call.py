@@ -15,13 +15,13 @@ from modhub.core import _tensorflow
 from modhub.core.description import Variant
 from modhub.core.eager_state import EagerState
 from modhub.core.gradients import refuse_gradient
-from modhub.core.names import node_of
 from modhub.core.plan import SignaturePlan
 from modhub.core.plan_function import PlanFunction, trace_plan
 from modhub.core.resources import captured_tensor
 from modhub.core.scope import paused_collection
 from modhub.core.tensor_info import TensorValue, from_components, to_components
 from modhub.core.tensorflow_errors import blame_module
+from modhub.format.names import node_of
 
 __all__ = ["SingleCall", "call_plan", "check_eager", "single_call", "traced_for_saving"]
 

@@ -16,13 +16,13 @@ from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.description import ModuleDescription, Variant
 from modhub.core.graph import VariantGraph, index_variant
-from modhub.core.names import node_of, split_input
 from modhub.core.part import ancestors
 from modhub.core.resources import Resource, fill_all, table_initializers
 from modhub.core.state import check_entry
 from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, variable_names
 from modhub.format import ASSETS, Bundle
+from modhub.format.names import node_of, split_input
 
 __all__ = ["EagerState", "Identity", "VariableMaker", "create_eager_state", "make_variable"]
 

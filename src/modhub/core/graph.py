@@ -12,11 +12,11 @@ from tensorflow.core.protobuf import control_flow_pb2
 from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.description import Variant
-from modhub.core.names import node_of, tensor_name
 from modhub.core.refs import rewrite_refs
 from modhub.core.tensor_info import tensor_names
 from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, parse_variables
+from modhub.format.names import node_of, tensor_name
 
 __all__ = ["VariantGraph", "index_variant", "is_state_op"]
 

@@ -9,7 +9,7 @@ from modhub import errors
 from modhub.core import _tensorflow
 from modhub.core.contexts import tensors_inside
 from modhub.core.graph import VariantGraph
-from modhub.core.names import split_input, tensor_count, tensor_name
+from modhub.format.names import split_input, tensor_count, tensor_name
 
 __all__ = ["find_tensor"]
 

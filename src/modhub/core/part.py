@@ -17,7 +17,7 @@ from modhub.core.contexts import needed_nodes, trimmed
 from modhub.core.functions import called_functions, set_gradient
 from modhub.core.graph import VariantGraph
 from modhub.core.missing_ops import unknown_op
-from modhub.core.names import node_of, split_input
+from modhub.format.names import node_of, split_input
 
 __all__ = ["Part", "ancestors", "take_part"]
 

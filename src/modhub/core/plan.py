@@ -11,10 +11,10 @@ from typing import Any
 from modhub.core.description import Variant
 from modhub.core.graph import VariantGraph, index_variant
 from modhub.core.intermediate import find_tensor
-from modhub.core.names import node_of, split_input, tensor_name
 from modhub.core.part import Part, take_part
 from modhub.core.tensor_info import ParsedTensorInfo, parse, tensor_names
 from modhub.core.tensorflow_errors import blame_module
+from modhub.format.names import node_of, split_input, tensor_name
 
 __all__ = [
     "SignaturePlan",

@@ -12,8 +12,8 @@ from modhub.core import _tensorflow
 from modhub.core.control_flow import NotFunctionalError, import_functional, needs_functions
 from modhub.core.functions import import_nodes
 from modhub.core.gradients import refuse_gradient
-from modhub.core.names import split_input
 from modhub.core.plan import SignaturePlan
+from modhub.format.names import split_input
 
 __all__ = ["PlanFunction", "trace_plan"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tensorflow.core.framework import node_def_pb2, types_pb2
 
-from modhub.core.names import node_of, split_input
+from modhub.format.names import node_of, split_input
 
 __all__ = ["Rewrite", "rewrite_refs"]
 

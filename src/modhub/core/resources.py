@@ -14,8 +14,8 @@ from modhub.core import _tensorflow
 from modhub.core.description import Variant
 from modhub.core.functions import uniquely_named
 from modhub.core.graph import VariantGraph
-from modhub.core.names import node_of, split_input
 from modhub.core.part import Part, ancestors, take_part
+from modhub.format.names import node_of, split_input
 
 __all__ = ["Resource", "captured_tensor", "fill_all", "table_initializers"]
 

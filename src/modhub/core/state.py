@@ -20,12 +20,12 @@ from modhub.core.contexts import recreate_contexts
 from modhub.core.description import ModuleDescription, Variant
 from modhub.core.functions import uniquely_named
 from modhub.core.graph import VariantGraph, index_variant
-from modhub.core.names import node_of, tensor_name
 from modhub.core.part import Part, take_part
 from modhub.core.plan import input_losses
 from modhub.core.tensorflow_errors import blame_module
 from modhub.core.variables import ModuleVariable, variable_names
 from modhub.format import ASSETS, Bundle
+from modhub.format.names import node_of, tensor_name
 
 __all__ = ["GraphState", "check_entry", "create_state"]
 

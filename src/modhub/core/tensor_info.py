@@ -12,8 +12,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from modhub import errors
 from modhub.core import _tensorflow
-from modhub.core.names import tensor_name
 from modhub.core.tensorflow_errors import blame_module
+from modhub.format.names import tensor_name
 
 __all__ = [
     "ParsedTensorInfo",

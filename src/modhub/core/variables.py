@@ -11,7 +11,7 @@ from tensorflow.core.framework import variable_pb2
 
 from modhub import errors
 from modhub.core.description import Variant
-from modhub.core.names import node_of, tensor_name
+from modhub.format.names import node_of, tensor_name
 
 __all__ = ["ModuleVariable", "parse_variables", "variable_names"]
 

@@ -7,26 +7,40 @@ such files), the bytes of the tensors. Facts: TensorFlow's tensor_bundle.proto, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.message import DecodeError
 
 from modhub.errors import CorruptModuleError, NotAModuleError, UnsupportedFormatError
 from modhub.format.dtypes import ITEM_BYTES, STRING, VARIANT, element_count
+from modhub.format.layout import BUNDLE, VARIABLES
 from modhub.format.protos import BundleEntryProto, BundleHeaderProto
 from modhub.format.slices import FULL, SLICE_PREFIX, Slice, check_cover, slice_key, slice_shape
 from modhub.format.table import read_table
 
-__all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "read_bundle"]
+if TYPE_CHECKING:
+    from modhub.format.files import ModuleFiles
+
+__all__ = ["Bundle", "BundleEntry", "data_path", "index_path", "parse_bundle", "read_bundle", "read_module_bundle"]
+
+# Gives the size in bytes of a data file, by its number and the number of all of them; None where there is none.
+DataSize: TypeAlias = Callable[[int, int], int | None]
 
 HEADER_KEY = b""
 VERSION = 1
+_INDEX_SUFFIX = ".index"
 
-# An entry takes some 60 bytes, so this is millions of tensors.
-_MOST_INDEX_BYTES = 2**28
+# An entry takes some 60 bytes, so this is a million tensors.
+_MOST_INDEX_BYTES = 2**26
+# What a message in it may have: the entry of a tensor of 10,000 slices has 0.2 MB.
+_MOST_ROW_BYTES = 2**20
+# Of all tensors together, before they are looked for; each is an entry of its own.
+_MOST_SLICES = 2**18
+# Each is looked for. TensorFlow's names have five digits for them, and it writes one per saving host.
+_MOST_SHARDS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +92,7 @@ class Bundle:
 
 def index_path(prefix: Path) -> Path:
     """Return the path of the index of a bundle."""
-    return prefix.with_name(f"{prefix.name}.index")
+    return prefix.with_name(prefix.name + _INDEX_SUFFIX)
 
 
 def data_path(prefix: Path, shard: int, num_shards: int) -> Path:
@@ -103,13 +117,54 @@ def read_bundle(prefix: Path) -> Bundle:
       CorruptModuleError: the index is damaged or contradicts itself, or a data file is missing or cut off.
     """
     path = index_path(prefix)
-    table = read_table(_read_index(path), str(path))
+    return parse_bundle(_read_index(path), str(path), lambda shard, count: _size(data_path(prefix, shard, count)))
+
+
+def read_module_bundle(files: ModuleFiles) -> Bundle:
+    """Read and check the index of a module's bundle, in a directory or in an archive, as `read_bundle` does.
+
+    Args:
+      files: of the module.
+
+    Returns:
+      The tensors of the bundle; its prefix is `<where the module is>/variables/variables`.
+
+    Raises:
+      NotAModuleError: there is no index.
+      UnsupportedFormatError: see `read_bundle`.
+      CorruptModuleError: see `read_bundle`.
+    """
+    prefix = Path(files.where, BUNDLE)
+    return parse_bundle(
+        files.read(BUNDLE + _INDEX_SUFFIX, _MOST_INDEX_BYTES),
+        str(index_path(prefix)),
+        lambda shard, count: files.sizes.get(f"{VARIABLES}/{data_path(prefix, shard, count).name}"),
+    )
+
+
+def parse_bundle(index: bytes, where: str, data_size: DataSize) -> Bundle:
+    """Parse and check the index of a bundle.
+
+    Args:
+      index: the contents of the file.
+      where: the path of this file, `<prefix>.index`; for messages, and for the names of the data files.
+      data_size: gives the size in bytes of a data file, by its number and the number of all data files; None if there
+        is no such file.
+
+    Returns:
+      The tensors of the bundle.
+
+    Raises:
+      UnsupportedFormatError: see `read_bundle`.
+      CorruptModuleError: see `read_bundle`.
+    """
+    table = read_table(index, where)
     try:
-        return _Index(prefix, table).read()
+        return _Index(Path(where.removesuffix(_INDEX_SUFFIX)), table, data_size).read()
     except ValueError as error:
         if isinstance(error, UnsupportedFormatError | CorruptModuleError):
             raise
-        raise CorruptModuleError(f"{str(path)!r} is damaged: {error}. Download or export the module again.") from error
+        raise CorruptModuleError(f"{where!r} is damaged: {error}. Download or export the module again.") from error
 
 
 def _read_index(path: Path) -> bytes:
@@ -127,16 +182,26 @@ def _read_index(path: Path) -> bytes:
     return data
 
 
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 class _Index:
     """One pass over the rows of an index; a plain `ValueError` that it raises is a finding about the index."""
 
-    __slots__ = ("_num_shards", "_prefix", "_rows", "_sizes")
+    __slots__ = ("_free", "_num_shards", "_prefix", "_rows", "_sizes", "_slices")
 
-    def __init__(self, prefix: Path, rows: dict[bytes, bytes]) -> None:
+    def __init__(self, prefix: Path, rows: dict[bytes, bytes], data_size: DataSize) -> None:
         self._prefix = prefix
         self._rows = rows
         self._num_shards = _header(prefix, rows.pop(HEADER_KEY, None))
-        self._sizes = [self._data_size(shard) for shard in range(self._num_shards)]
+        self._sizes = [self._data_size(data_size, shard) for shard in range(self._num_shards)]
+        # The bytes of each data file that no tensor has yet.
+        self._free = list(self._sizes)
+        self._slices = 0
 
     def read(self) -> Bundle:
         names = {key: _name(key) for key in self._rows if not key.startswith(SLICE_PREFIX)}
@@ -150,6 +215,9 @@ class _Index:
         proto = _parsed(BundleEntryProto, row, f"the entry of tensor {name!r}")
         if proto.shape.unknown_rank:
             raise ValueError(f"tensor {name!r} has no shape")
+        self._slices += len(proto.slices)
+        if self._slices > _MOST_SLICES:
+            raise ValueError(f"its tensors have more than {_MOST_SLICES} slices")
         entry = BundleEntry(
             dtype=proto.dtype,
             shape=tuple([dim.size for dim in proto.shape.dim]),
@@ -197,6 +265,10 @@ class _Index:
                 f"{str(path)!r} is cut off: it has {held} bytes, and tensor {name!r} ends at "
                 f"{entry.offset + entry.size}. Download or export the module again."
             )
+        # So that what is read in all is not more than the files have: a few bytes could be a thousand slices.
+        self._free[entry.shard] -= entry.size
+        if self._free[entry.shard] < 0:
+            raise ValueError(f"tensor {name!r} overlaps another")
 
     def _pieces(self, name: str, entry: BundleEntry) -> tuple[BundleEntry, ...]:
         """Take the rows of a partitioned tensor's slices, which must make it up."""
@@ -219,15 +291,14 @@ class _Index:
             pieces.append(piece)
         return tuple(pieces)
 
-    def _data_size(self, shard: int) -> int:
-        path = data_path(self._prefix, shard, self._num_shards)
-        try:
-            return path.stat().st_size
-        except FileNotFoundError as error:
+    def _data_size(self, data_size: DataSize, shard: int) -> int:
+        size = data_size(shard, self._num_shards)
+        if size is None:
             raise CorruptModuleError(
-                f"{str(path)!r} is missing: the index names {self._num_shards} data files. "
-                "Download or export the module again."
-            ) from error
+                f"{str(data_path(self._prefix, shard, self._num_shards))!r} is missing: the index names "
+                f"{self._num_shards} data files. Download or export the module again."
+            )
+        return size
 
 
 def _header(prefix: Path, row: bytes | None) -> int:
@@ -238,6 +309,8 @@ def _header(prefix: Path, row: bytes | None) -> int:
     version = header.version
     if header.num_shards < 1 or version.producer < 0 or version.min_consumer < 0 or header.endianness not in (0, 1):
         raise ValueError("its header makes no sense")
+    if header.num_shards > _MOST_SHARDS:
+        raise ValueError(f"its header names {header.num_shards} data files; at most {_MOST_SHARDS} are read")
     path = str(index_path(prefix))
     if version.min_consumer > VERSION or VERSION in version.bad_consumers:
         raise UnsupportedFormatError(
@@ -250,6 +323,8 @@ def _header(prefix: Path, row: bytes | None) -> int:
 
 # Of messages that are made at run time, so that neither the class nor its fields have types.
 def _parsed(message_class: Any, row: bytes, what: str) -> Any:
+    if len(row) > _MOST_ROW_BYTES:
+        raise ValueError(f"{what} has {len(row)} bytes; at most {_MOST_ROW_BYTES} are read")
     message = message_class()
     try:
         message.ParseFromString(row)

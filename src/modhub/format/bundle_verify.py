@@ -7,8 +7,7 @@ import struct
 import time
 from collections import defaultdict
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from modhub.errors import CorruptModuleError
 from modhub.format.bundle import Bundle, BundleEntry, data_path
@@ -16,9 +15,13 @@ from modhub.format.checksum import crc32c, mask, masked_crc32c
 from modhub.format.dtypes import STRING, VARIANT, element_count
 from modhub.format.varint import read_varint
 
-__all__ = ["verify_bundle"]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["check_bytes", "check_strings", "verify_bundle"]
 
 _UINT32_MAX = 2**32 - 1
+_BLOCK = 2**20  # strings whose lengths are widened at a time
 # The data files that were found whole, by what the system knows of them: the next instance of a module need not read
 # them again. A dict, for its order.
 _verified: dict[tuple[tuple[int, ...], int], None] = {}
@@ -93,42 +96,74 @@ def _verify_file(data: memoryview, entries: list[tuple[int, int, str, BundleEntr
             raise ValueError(f"tensor {name!r} overlaps another")
         if offset + size > len(data):
             raise ValueError(f"it has {len(data)} bytes, and tensor {name!r} ends at {offset + size}")
-        if offset > end and np.frombuffer(data[end:offset], np.uint8).any():
+        if offset > end and _any(data[end:offset]):
             raise ValueError(f"the padding before tensor {name!r} is not zero")
         end = offset + size
-        stored = data[offset:end]
         if entry.dtype == STRING:
-            _verify_strings(stored, name, entry)
-        elif entry.dtype != VARIANT and masked_crc32c(stored) != entry.crc32c:
-            raise ValueError(f"the checksum of tensor {name!r} does not match")
+            check_strings(data[offset:end], name, entry)
+        elif entry.dtype != VARIANT:
+            check_bytes(data[offset:end], name, entry)
     if end != len(data):
         raise ValueError(f"it has {len(data)} bytes, and its last tensor ends at {end}")
 
 
-def _verify_strings(data: memoryview, name: str, entry: BundleEntry) -> None:
+def _any(data: memoryview) -> bool:
+    import numpy as np
+
+    return bool(np.frombuffer(data, np.uint8).any())
+
+
+def check_bytes(data: memoryview, name: str, entry: BundleEntry) -> None:
+    """Check the stored bytes of a tensor, or of a slice, of numbers; a `ValueError` says what is wrong."""
+    if masked_crc32c(data) != entry.crc32c:
+        raise ValueError(f"the checksum of tensor {name!r} does not match")
+
+
+def check_strings(data: memoryview, name: str, entry: BundleEntry) -> tuple[npt.NDArray[Any], int]:
+    """Check the stored bytes of a tensor, or of a slice, of strings; a `ValueError` says what is wrong.
+
+    Returns:
+      The lengths of the strings, as [count] unsigned integers, and where the first string starts.
+    """
     try:
         lengths, position = _lengths(data, element_count(entry.shape))
     except ValueError as error:
         raise ValueError(f"the lengths of string tensor {name!r} do not parse: {error}") from error
-    if position + 4 + int(lengths.sum(dtype=np.uint64)) != len(data):
+    total = crc = 0
+    for start in range(0, len(lengths), _BLOCK):
+        block = lengths[start : start + _BLOCK]
+        longest = int(block.max())
+        if longest > len(data):
+            total = longest  # found here, because the sum could come round to what it should be
+            break
+        total += int(block.sum(dtype="u8"))
+        crc = _lengths_crc32c(block, longest, crc)
+    start = position + 4
+    if start + total != len(data):
         raise ValueError(f"the lengths of string tensor {name!r} do not add up")
-    crc = crc32c(lengths.astype("<u4").view(np.uint8).data) if len(lengths) else 0
-    if len(lengths) and lengths.max() > _UINT32_MAX:
-        # TensorFlow widens only the lengths that need it.
-        crc = 0
-        for length in lengths.tolist():
-            crc = crc32c(struct.pack("<I" if length <= _UINT32_MAX else "<Q", length), crc)
-    if struct.pack("<I", mask(crc)) != bytes(data[position : position + 4]):
+    if struct.pack("<I", mask(crc)) != bytes(data[position:start]):
         raise ValueError(f"the checksum of the lengths of string tensor {name!r} does not match")
     if mask(crc32c(data[position:], crc)) != entry.crc32c:
         raise ValueError(f"the checksum of tensor {name!r} does not match")
+    return lengths, start
 
 
-def _lengths(data: memoryview, count: int) -> tuple[np.ndarray, int]:
-    """Return the lengths of `count` strings, as [count] uint64, and the position after them."""
+def _lengths_crc32c(lengths: npt.NDArray[Any], longest: int, crc: int) -> int:
+    if longest <= _UINT32_MAX:
+        return crc32c(lengths.astype("<u4").view("u1").data, crc)
+    # TensorFlow widens only the lengths that need it.
+    for length in lengths.tolist():
+        crc = crc32c(struct.pack("<I" if length <= _UINT32_MAX else "<Q", length), crc)
+    return crc
+
+
+def _lengths(data: memoryview, count: int) -> tuple[npt.NDArray[Any], int]:
+    """Return the lengths of `count` strings, as [count] unsigned integers, and the position after them."""
+    import numpy as np
+
     short = np.frombuffer(data[:count], np.uint8)
-    if len(short) == count and not (short >= 0x80).any():
-        return short.astype(np.uint64), count
+    if len(short) == count and short.max(initial=0) < 0x80:
+        return short, count
     lengths = np.empty(count, np.uint64)
     position = 0
     for number in range(count):

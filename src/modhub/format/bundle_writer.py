@@ -6,10 +6,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
 
 from modhub.errors import ExportError, ExportExistsError, InvalidArgumentError
 from modhub.format.bundle import HEADER_KEY, VERSION, data_path, index_path
@@ -20,9 +17,13 @@ from modhub.format.slices import FULL, Slice, check_cover, slice_key, slice_shap
 from modhub.format.table import write_table
 from modhub.format.varint import encode_varint
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 __all__ = ["BundleWriter"]
 
-Array: TypeAlias = npt.NDArray[Any] | np.generic | bytes | bytearray | memoryview
+Array: TypeAlias = "npt.NDArray[Any] | np.generic | bytes | bytearray | memoryview"
 
 # Strings are joined in batches before they are written: fewer calls, and no second copy of a large vocabulary.
 _BATCH = 65536
@@ -35,7 +36,7 @@ class BundleWriter:
     an exception in the block there is neither index nor data file.
 
     Example:
-      >>> import tempfile
+      >>> import numpy as np, tempfile
       >>> from modhub.format.bundle import read_bundle
       >>> with tempfile.TemporaryDirectory() as folder:
       ...     prefix = Path(folder, "variables")
@@ -150,6 +151,8 @@ class BundleWriter:
         if key in self._rows:
             raise InvalidArgumentError(f"Tensor {name!r} is there already.")
         if dtype == STRING:
+            import numpy as np
+
             strings = np.asarray(array, object)
             shape = strings.shape if shape is None else shape
             elements = strings.ravel().tolist()
@@ -178,6 +181,8 @@ class BundleWriter:
         # A length below 128 is its own code.
         self._put(bytes(lengths) if longest < 0x80 else b"".join(map(encode_varint, lengths)))
         if longest < 2**32:
+            import numpy as np
+
             self._crc = crc32c(np.array(lengths, "<u4").tobytes())
         else:
             self._crc = crc32c(b"".join([n.to_bytes(4 if n < 2**32 else 8, "little") for n in lengths]))
@@ -224,6 +229,8 @@ def _raw(name: str, dtype: int, array: Array, shape: tuple[int, ...] | None) -> 
             raise InvalidArgumentError(f"Tensor {name!r}: a buffer needs the argument `shape`.")
         data = memoryview(array).cast("B")
     else:
+        import numpy as np
+
         array = np.asarray(array)
         shape = array.shape if shape is None else shape
         wanted = NUMPY_NAMES.get(dtype)

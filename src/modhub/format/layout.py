@@ -16,6 +16,7 @@ __all__ = [
     "MODULE_DEF_BYTES",
     "SAVED_MODEL",
     "VARIABLES",
+    "check_module_def",
     "read_module_def",
 ]
 
@@ -67,13 +68,26 @@ def read_module_def(directory: Path) -> None:
         raise NotAModuleError(
             f"{str(directory)!r} is not a TF1 Hub module: it has no {MODULE_DEF!r}. {_appearance(directory)}"
         ) from error
+    check_module_def(data, str(path))
+
+
+def check_module_def(data: bytes, where: str) -> None:
+    """Check the contents of the marker file.
+
+    Args:
+      data: the contents, or their beginning, of more than 64 KiB.
+      where: the path of the file, for messages.
+
+    Raises:
+      UnsupportedFormatError, CorruptModuleError: as `read_module_def`.
+    """
     if data != MODULE_DEF_BYTES:
-        _refuse(path, data)
+        _refuse(where, data)
 
 
-def _refuse(path: Path, data: bytes) -> None:
+def _refuse(path: str, data: bytes) -> None:
     """Raise the error that says best what is wrong with a marker that is not the expected one."""
-    damaged = f"{str(path)!r} is damaged: {{}}. Download or export the module again."
+    damaged = f"{path!r} is damaged: {{}}. Download or export the module again."
     if not data:
         raise CorruptModuleError(damaged.format("it is empty"))
     if len(data) > _MOST_BYTES:
@@ -83,7 +97,7 @@ def _refuse(path: Path, data: bytes) -> None:
         module_def.ParseFromString(data)
     except DecodeError as error:
         raise CorruptModuleError(damaged.format("it does not parse as a ModuleDef")) from error
-    newer = f"{str(path)!r} was written by a newer library, or is damaged."
+    newer = f"{path!r} was written by a newer library, or is damaged."
     if module_def.format != _FORMAT:
         raise UnsupportedFormatError(
             f"Unsupported module def format: {module_def.format}. modhub reads format {_FORMAT}. {newer}"

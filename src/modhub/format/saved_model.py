@@ -12,7 +12,7 @@ from modhub.errors import CorruptModuleError, NotAModuleError
 from modhub.format.dtypes import ITEM_BYTES, RESOURCE, STRING, VARIANT, element_count
 from modhub.format.layout import SAVED_MODEL
 
-__all__ = ["MAX_CONSTANT_BYTES", "check_constants", "read_saved_model"]
+__all__ = ["MAX_CONSTANT_BYTES", "check_constants", "check_tensor", "read_saved_model"]
 
 MAX_CONSTANT_BYTES = 256 * 2**20
 
@@ -80,7 +80,7 @@ def check_constants(graph_def: Any, where: str) -> None:
     """
     for name, tensor in _tensors(graph_def):
         try:
-            _check_tensor(tensor)
+            check_tensor(tensor)
         except ValueError as error:
             raise CorruptModuleError(f"{where!r}: the constant of node {name!r} has {error}.") from error
 
@@ -119,7 +119,12 @@ def _attribute_tensors(name: str, attributes: Iterable[Any]) -> Iterator[tuple[s
                 yield name, tensor
 
 
-def _check_tensor(tensor: Any) -> None:
+def check_tensor(tensor: Any) -> None:
+    """Check that a constant holds what it declares.
+
+    Raises:
+      ValueError: its shape is impossible, its values are missing or too many, or it would unpack to too much.
+    """
     shape = tensor.tensor_shape
     if shape.unknown_rank:
         raise ValueError("no shape")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from modhub.format.dtypes import element_count
 
@@ -20,8 +18,10 @@ FULL = -1
 # The first byte of a slice's key; names of tensors never start with it.
 SLICE_PREFIX = b"\x00"
 
-# Bounds the work that a made-up set of slices can cause; real ones divide one dimension.
-_MOST_CELLS = 2**24
+# Bounds the comparisons that a made-up set of slices can cause; real ones divide one dimension.
+_MOST_COMPARED = 2**21
+
+_Box: TypeAlias = list[tuple[int, int]]  # for each dimension, where it starts and ends
 
 
 def slice_shape(slice_: Slice, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -64,24 +64,32 @@ def check_cover(slices: Sequence[Slice], shape: tuple[int, ...]) -> None:
     held, wanted = sum(element_count(sizes) for sizes in shapes), element_count(shape)
     if held != wanted:
         raise ValueError(f"the slices hold {held} elements, the shape {list(shape)} has {wanted}")
-    # Slices of the right total that do not overlap leave no gap. Between the cut points of each dimension lie cells
-    # that a slice holds entirely or not at all; mark them, and find none marked before.
+    # Slices of the right total that do not overlap leave no gap.
     boxes = [
         [(start, start + size) for (start, _), size in zip(slice_, sizes, strict=True)]
         for slice_, sizes in zip(slices, shapes, strict=True)
+        if 0 not in sizes
     ]
-    cuts = [sorted({edge for box in boxes for edge in box[axis]}) for axis in range(len(shape))]
-    if element_count(tuple(map(len, cuts))) > _MOST_CELLS:
-        raise ValueError(f"{len(slices)} slices that divide the tensor too irregularly")
-    cells = [{edge: index for index, edge in enumerate(edges)} for edges in cuts]
-    marked = np.zeros([len(edges) for edges in cuts], bool)
-    for slice_, box in zip(slices, boxes, strict=True):
-        # The ellipsis makes this a view even of an array without dimensions.
-        spans: list[Any] = [slice(index[low], index[high]) for index, (low, high) in zip(cells, box, strict=True)]
-        held_cells = marked[(*spans, ...)]
-        if held_cells.any():
-            raise ValueError(f"the slice {_shown(slice_)} overlaps another")
-        held_cells[...] = True
+    _check_disjoint(boxes, len(shape))
+
+
+def _check_disjoint(boxes: list[_Box], rank: int) -> None:
+    """Sweep along the dimension that has the most cuts, and compare each box with those that are still open there."""
+    if len(boxes) < 2:
+        return
+    axis = max(range(rank), key=lambda axis: len({box[axis] for box in boxes}))
+    open_boxes: list[_Box] = []
+    compared = 0
+    for box in sorted(boxes, key=lambda box: box[axis]):
+        compared += rank * len(open_boxes)
+        if compared > _MOST_COMPARED:
+            raise ValueError(f"{len(boxes)} slices divide the tensor too irregularly")
+        open_boxes = [other for other in open_boxes if other[axis][1] > box[axis][0]]
+        for other in open_boxes:
+            if all(low < high and start < end for (low, end), (start, high) in zip(box, other, strict=True)):
+                shown = ", ".join(f"{low}:{high}" for low, high in box)
+                raise ValueError(f"the slice [{shown}] overlaps another")
+        open_boxes.append(box)
 
 
 def slice_key(name: str, slice_: Slice) -> bytes:

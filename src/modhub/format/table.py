@@ -29,7 +29,10 @@ _RESTART_INTERVAL = 16
 _MOST_KEY_BYTES = 2**26
 
 # What compressed blocks may come to in all.
-_MOST_EXPANDED_BYTES = 2**28
+_MOST_EXPANDED_BYTES = 2**26
+
+# An entry can be as short as 3 bytes in the file, and takes hundreds in memory; the largest modules have thousands.
+_MOST_ENTRIES = 2**18
 
 
 def read_table(data: bytes | memoryview, where: str) -> dict[bytes, bytes]:
@@ -139,6 +142,8 @@ class _Reader:
             for key, value in self._block(*_only_handle(named)):
                 if last is not None and key <= last:
                     raise ValueError(f"the key {key!r} is out of order")
+                if len(table) == _MOST_ENTRIES:
+                    raise ValueError(f"it has more than {_MOST_ENTRIES} entries")
                 table[key] = value
                 last, empty = key, False
             # The bound of a block is at least its last key, and below the first key of the next block.
@@ -230,7 +235,8 @@ def _restarts(block: bytes, start: int) -> tuple[int, tuple[int, ...]]:
         raise damaged
     count = struct.unpack("<I", block[-4:])[0]
     end = len(block) - 4 * (count + 1)
-    if not count or end < 0:
+    # An entry has 3 bytes or more; checked before the points are unpacked, because each takes ten times its bytes.
+    if not count or end < 0 or count > max(1, min(end // 3, _MOST_ENTRIES)):
         raise damaged
     restarts = struct.unpack(f"<{count}I", block[end:-4])
     if restarts[0] or any(low >= high for low, high in pairwise(restarts)) or (end == 0 and count > 1):

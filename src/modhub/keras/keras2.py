@@ -38,6 +38,7 @@ class KerasLayer(tf_keras.layers.Layer):
         output_key: str | None = None,
         output_shape: Any = None,
         load_options: Any = None,
+        trust: bool | None = None,
         **kwargs: Any,
     ) -> None:
         check_keyword_only(_sentinel)
@@ -51,6 +52,7 @@ class KerasLayer(tf_keras.layers.Layer):
             output_key=output_key,
             output_shape=output_shape,
             load_options=load_options,
+            trust=trust,
         )
         callee = make_callee(options)
         if trainable:

@@ -54,6 +54,7 @@ class KerasLayer(keras.Layer):
       output_shape: the shape of the output without the batch dimension, or shapes in a dict or list, where the
         module does not say it.
       load_options: for a TF2 SavedModel, `tf.saved_model.LoadOptions`.
+      trust: of a handle, whether to load what a scan refuses: see `modhub.load`. It is not saved with the layer.
       **kwargs: `name` and `dtype`, as for every layer. `input_shape` is left unused: the module knows its inputs.
 
     Raises:
@@ -90,6 +91,7 @@ class KerasLayer(keras.Layer):
         output_key: str | None = None,
         output_shape: Any = None,
         load_options: Any = None,
+        trust: bool | None = None,
         **kwargs: Any,
     ) -> None:
         _check_backend()
@@ -105,6 +107,7 @@ class KerasLayer(keras.Layer):
             output_key=output_key,
             output_shape=output_shape,
             load_options=load_options,
+            trust=trust,
         )
         callee = make_callee(options)
         if trainable and not isinstance(callee, AbsentCallee):

@@ -56,6 +56,7 @@ class Options:
       output_key: the one output that is.
       output_shape: the shapes of the outputs, without the batch dimension.
       load_options: of `tf.saved_model.load`.
+      trust: whether to load what a scan refuses; not in the config, since a file cannot vouch for itself.
     """
 
     handle: Any
@@ -66,6 +67,7 @@ class Options:
     output_key: str | None
     output_shape: Any
     load_options: Any
+    trust: bool | None = None
 
     @classmethod
     def checked(
@@ -79,6 +81,7 @@ class Options:
         output_key: Any,
         output_shape: Any,
         load_options: Any,
+        trust: bool | None = None,
     ) -> Options:
         """Return the options of these arguments.
 
@@ -108,12 +111,13 @@ class Options:
             output_key=output_key,
             output_shape=_as_shapes(output_shape),
             load_options=load_options_from_config(load_options) if isinstance(load_options, Mapping) else load_options,
+            trust=trust,
         )
 
     def loaded(self) -> Any:
         """Return the object of the handle."""
         if isinstance(self.handle, str):
-            return load(self.handle, self.tags or None, self.load_options)
+            return load(self.handle, self.tags or None, self.load_options, trust=self.trust)
         return self.handle
 
     def config(self) -> dict[str, Any]:

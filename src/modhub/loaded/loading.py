@@ -14,6 +14,7 @@ from modhub.authoring import ModuleSpec, load_module_spec, saved_model_as_it_is
 from modhub.core import as_tag_set, check_eager, tensorflow_classes
 from modhub.format import MODULE_DEF, SAVED_MODEL, read_module_def
 from modhub.handles import find_directory
+from modhub.inspection.trust import check_trust
 from modhub.loaded.loaded_module import LoadedModule
 from modhub.loaded.trainable import Patterns
 
@@ -29,6 +30,7 @@ def load(
     options: tf.saved_model.LoadOptions | None = None,
     *,
     trainable: Patterns = None,
+    trust: bool | None = None,
 ) -> Any:
     """Load a module or a SavedModel for eager execution.
 
@@ -42,6 +44,8 @@ def load(
         None for all, False for none, or a pattern of names, or a list of patterns, with the wildcards of `fnmatch`
         ("block4/*"). With True it is an error if there are none. Variables that are not trained can be
         `unfreeze`d later.
+      trust: whether to load what a scan refuses (see docs/scan.md): True loads it, False refuses it, None refuses it
+        from a URL and warns of it from a local path.
 
     Returns:
       A `LoadedModule`; for a TF2 SavedModel what `tf.saved_model.load` returns.
@@ -52,6 +56,7 @@ def load(
       NotAModuleError: it names a directory of another kind.
       UnknownVariantError: the module has no variant with these tags.
       InvalidArgumentError: an argument is of the wrong kind, or matches nothing.
+      UntrustedModuleError: it can do more than compute, and is not trusted.
       CorruptModuleError: a file is altered; see `load_module_spec` for the other errors of a module.
 
     Example:
@@ -77,8 +82,8 @@ def load(
     with tensorflow_classes():
         directory = find_directory(handle)
     if (directory / MODULE_DEF).exists():
-        return LoadedModule(load_module_spec(directory), tags, trainable)
-    spec = _tf1_saved_model(directory)
+        return LoadedModule(load_module_spec(os.fspath(handle), trust=trust), tags, trainable)
+    spec = _tf1_saved_model(directory, handle, trust)
     if spec is not None:
         wanted = as_tag_set(tags)
         if not wanted and _SERVE in spec.get_tags():
@@ -89,10 +94,11 @@ def load(
             f"{str(directory)!r} is a TF2 SavedModel, which says itself what is trainable: trainable={trainable!r} is "
             "for modules. Choose from its variables when you make the gradients."
         )
+    check_trust(handle, directory, trust)
     return tf.saved_model.load(str(directory), tags=sorted(as_tag_set(tags)) or None, options=options)
 
 
-def _tf1_saved_model(directory: Path) -> ModuleSpec | None:
+def _tf1_saved_model(directory: Path, handle: str | os.PathLike[str], trust: bool | None) -> ModuleSpec | None:
     """Return the spec of a TF1 SavedModel; None for a TF2 SavedModel, and for one in text form."""
     with tensorflow_classes():
         if not (directory / SAVED_MODEL).exists():
@@ -100,6 +106,6 @@ def _tf1_saved_model(directory: Path) -> ModuleSpec | None:
                 return None
             read_module_def(directory)  # says what the directory looks like
         try:
-            return saved_model_as_it_is(directory)
+            return saved_model_as_it_is(directory, handle=handle, trust=trust)
         except errors.UnsupportedFormatError:
             return None

@@ -19,8 +19,8 @@ from modhub.core.control_flow.planner import plan_regions
 from modhub.core.control_flow.regions import Conditional, Construct, Item, Loop, Region, Stage
 from modhub.core.control_flow.tensor_lists import holds_arrays, rewrite_arrays
 from modhub.core.functions import uniquely_named
-from modhub.core.names import node_of
 from modhub.core.part import Part
+from modhub.format.names import node_of
 
 __all__ = ["NotFunctionalError", "import_functional", "needs_functions"]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from modhub.core.control_flow.membership import inputs_of
 from modhub.core.control_flow.regions import Variable
-from modhub.core.names import node_of
+from modhub.format.names import node_of
 
 __all__ = ["constant", "counted_variable"]
 

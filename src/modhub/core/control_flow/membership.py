@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from modhub.core.contexts import Context
-from modhub.core.names import node_of, tensor_name
+from modhub.format.names import node_of, tensor_name
 
 __all__ = ["Members", "NotFunctionalError", "Role", "Scope", "find_members", "inputs_of", "is_control"]
 

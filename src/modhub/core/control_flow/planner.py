@@ -13,7 +13,7 @@ from modhub.core import _tensorflow
 from modhub.core.control_flow.loop_bounds import constant, counted_variable
 from modhub.core.control_flow.membership import Members, NotFunctionalError, Role, Scope, inputs_of, is_control
 from modhub.core.control_flow.regions import Conditional, Construct, Item, Loop, Region, Stage, Variable
-from modhub.core.names import node_of, split_input, tensor_name
+from modhub.format.names import node_of, split_input, tensor_name
 
 __all__ = ["plan_regions"]
 

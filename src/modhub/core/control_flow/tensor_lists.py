@@ -15,7 +15,7 @@ from tensorflow.core.framework import node_def_pb2, types_pb2
 
 from modhub.core.control_flow.loop_bounds import constant
 from modhub.core.control_flow.membership import Members, NotFunctionalError, Role, inputs_of, is_control
-from modhub.core.names import node_of
+from modhub.format.names import node_of
 
 __all__ = ["holds_arrays", "rewrite_arrays"]
 

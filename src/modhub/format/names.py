@@ -1,10 +1,11 @@
-"""How a GraphDef names tensors, ops and control edges."""
+"""How a GraphDef names tensors, ops and control edges, and how messages show a set of tags."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["node_of", "split_input", "tensor_count", "tensor_name"]
+__all__ = ["node_of", "show_tags", "split_input", "tensor_count", "tensor_name"]
 
 
 def split_input(name: str) -> tuple[str, int]:
@@ -28,3 +29,8 @@ def tensor_count(argument: Any, node: Any) -> int:
     if argument.number_attr:
         return int(node.attr[argument.number_attr].i)
     return len(node.attr[argument.type_list_attr].list.type) if argument.type_list_attr else 1
+
+
+def show_tags(tags: Iterable[str]) -> str:
+    """Return a tag set as text: "{}", "{'train'}"."""
+    return "{" + ", ".join(repr(tag) for tag in sorted(tags)) + "}"

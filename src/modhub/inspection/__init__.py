@@ -1,0 +1,1 @@
+"""What is in a module, told without TensorFlow: descriptions, comparisons, and the security scan."""

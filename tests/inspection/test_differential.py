@@ -3,6 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("tensorflow")
+
 import tensorflow as tf
 
 from modhub.inspection.inspect import inspect

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("tensorflow")
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -21,7 +21,7 @@ __all__ = ["command"]
 _EXAMPLES = """
 modhub inspect ./module
 modhub inspect ./module.tar.gz --variables --stats
-modhub inspect ./module --tags train --signature default --snippet
+modhub inspect ./module --tags train --signature default
 modhub inspect ./module --ops | grep MatMul
 modhub inspect ./module --json | jq '.variables[] | select(.trainable)'
 """
@@ -43,7 +43,7 @@ modhub inspect ./module --json | jq '.variables[] | select(.trainable)'
 @click.option("--stats", is_flag=True, help="Read the listed variables: range, mean, deviation, zeros, NaN, inf.")
 @click.option("--ops", is_flag=True, help="Count the nodes by op.")
 @click.option("--files", is_flag=True, help="List the files.")
-@click.option("--snippet", is_flag=True, help="Print code that uses the module.")
+@click.option("--snippet/--no-snippet", default=True, show_default=True, help="Print code that uses the module.")
 @click.option("--json", "in_json", is_flag=True, help="Print everything as JSON; only --stats has to be asked for.")
 def command(
     handle: str,

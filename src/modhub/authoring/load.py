@@ -52,8 +52,7 @@ def load_module_spec(path: str | os.PathLike[str], *, trust: bool | None = None)
         directory = find_directory(_as_handle(path))
         read_module_def(directory)
         saved_model = _read(directory)
-        check_trust(path, directory, trust, _ops(saved_model))
-        return ModuleSpec(_describe(directory, saved_model))
+        return _trusted(path, trust, _describe(directory, saved_model), saved_model)
 
 
 def create_module_spec_from_saved_model(
@@ -83,12 +82,11 @@ def create_module_spec_from_saved_model(
     with tensorflow_classes():
         directory = find_directory(_as_handle(saved_model_path))
         saved_model = _read(directory)
-        check_trust(saved_model_path, directory, trust, _ops(saved_model))
         for meta_graph in saved_model.meta_graphs:
             for key in dropped:
                 meta_graph.collection_def.pop(key, None)
             check_collections(key for key, items in meta_graph.collection_def.items() if items.WhichOneof("kind"))
-        return ModuleSpec(_describe(directory, saved_model))
+        return _trusted(saved_model_path, trust, _describe(directory, saved_model), saved_model)
 
 
 def saved_model_as_it_is(directory: Path, *, handle: str | os.PathLike[str], trust: bool | None) -> ModuleSpec:
@@ -102,7 +100,6 @@ def saved_model_as_it_is(directory: Path, *, handle: str | os.PathLike[str], tru
       trust: as for `load_module_spec`.
     """
     saved_model = _read(directory)
-    check_trust(handle, directory, trust, _ops(saved_model))
     for meta_graph in saved_model.meta_graphs:
         collections = meta_graph.collection_def
         initializers = {op for key in _INIT_OPS if key in collections for op in collections[key].node_list.value}
@@ -113,7 +110,7 @@ def saved_model_as_it_is(directory: Path, *, handle: str | os.PathLike[str], tru
         # The collection says it exactly; where there is none, whatever runs at loading does.
         if initializers and _keys.TABLE_INITIALIZERS not in collections:
             collections[_keys.TABLE_INITIALIZERS].node_list.value.extend(sorted(initializers))
-    return ModuleSpec(_describe(directory, saved_model))
+    return _trusted(handle, trust, _describe(directory, saved_model), saved_model)
 
 
 def _as_handle(path: Any) -> str:
@@ -134,6 +131,15 @@ def _read(directory: Path) -> Any:
             )
         check_constants(meta_graph.graph_def, f"{directory}, tags {show_tags(meta_graph.meta_info_def.tags)}")
     return saved_model
+
+
+def _trusted(
+    handle: str | os.PathLike[str], trust: bool | None, description: ModuleDescription, saved_model: Any
+) -> ModuleSpec:
+    """Return the spec of a module that is whole, if it is trusted."""
+    assert description.directory is not None  # it was read from there
+    check_trust(handle, description.directory, trust, _ops(saved_model))
+    return ModuleSpec(description)
 
 
 def _ops(saved_model: Any) -> set[str]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tests.attacks.hostile_bytes
 import tests.attacks.hostile_constants
+import tests.attacks.hostile_detours
 import tests.attacks.hostile_functions
 import tests.attacks.hostile_ops
 import tests.attacks.hostile_reads  # noqa: F401 - these fill the list

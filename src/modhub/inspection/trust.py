@@ -67,4 +67,12 @@ def check_trust(
 
 def _is_trusted(handle: str) -> bool:
     trusted = [each.strip() for each in os.environ.get(_VARIABLE, "").split(",")]
-    return any(each.lower() in _ALL or (each and handle.startswith(each)) for each in trusted)
+    return any(each.lower() in _ALL or (each and _starts_with(handle, each)) for each in trusted)
+
+
+def _starts_with(handle: str, prefix: str) -> bool:
+    """Tell whether a handle starts with a prefix, which of a URL has to end after the host, or later."""
+    if not handle.startswith(prefix):
+        return False
+    host = handle.partition("://")[2].partition("/")[0]
+    return not is_url(handle) or len(prefix) >= handle.index("://") + 3 + len(host)

@@ -39,6 +39,11 @@ def constant_text(node: Node | None) -> str | None:
     """Return the string of a scalar constant, or of one with a single element; None where it is something else."""
     if node is None or node.op != "Const":
         return None
+    attributes = node.attributes
+    # In a function's body the value may be the caller's attribute, and another attribute hold a tensor.
+    elsewhere = "value" in attributes and not attributes["value"].HasField("tensor")
+    if elsewhere or sum(1 for _ in node.tensors()) != 1:
+        return None
     strings = [bytes(each[: _MOST_TEXT_BYTES + 1]) for each in _first(strings_of(node), 2)]
     return strings[0].decode(errors="backslashreplace") if len(strings) == 1 else None
 

@@ -11,9 +11,9 @@ from modhub.format.graph import Node
 from modhub.format.meta_graphs import MetaGraph
 from modhub.format.names import node_of
 from modhub.inspection.scan.constants import constant_text
-from modhub.inspection.scan.objects import bound_inputs, has_default_text
+from modhub.inspection.scan.objects import bound_inputs, functions_that_loading_calls, has_default_text
 from modhub.inspection.scan.ops import FileArgument, file_arguments
-from modhub.inspection.scan.reach import named_functions, saver_definitions
+from modhub.inspection.scan.reach import INTERFACE, named_functions, saver_definitions, variables_of_collections
 
 __all__ = ["Origin", "Paths", "Source"]
 
@@ -57,6 +57,8 @@ _OF_ASSETS = _FED | {"Const"}
 # Ops that call a function: the input that is its first argument.
 _CALLS = {"PartitionedCall": 0, "StatefulPartitionedCall": 0, "If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1}
 _VARIABLE = "VarHandleOp"
+# They make handles of any variables.
+_OTHER_HANDLES = frozenset({"_VarHandlesOp", "_XlaAotOnlyVarHandleOp"})
 _READERS = frozenset({"ReadVariableOp", "VarIsInitializedOp"})
 _LOOPS = frozenset({"While", "StatelessWhile"})
 
@@ -71,7 +73,9 @@ class Paths:
     def __init__(self, meta_graph: MetaGraph) -> None:
         self._graph = meta_graph.graph
         self._definition = meta_graph.definition
-        self._assets = frozenset(map(node_of, meta_graph.assets()))
+        # Where there is a list, TensorFlow does without the collection: the others keep the path that is stored.
+        listed = [each.tensor_info.name for each in self._definition.asset_file_def]
+        self._assets = frozenset(map(node_of, listed or meta_graph.assets()))
         self._saver_files = frozenset(node_of(each.filename_tensor_name) for each in saver_definitions(meta_graph))
         self._with_default = frozenset(
             node_of(signature.inputs[key].name)
@@ -141,7 +145,7 @@ class Paths:
                 self._known_arguments[argument] = self._passed(*argument)
             return self._known_arguments[argument]
         node = self._node(function, name)
-        if node is None:
+        if node is None or (function is None and name in self._with_default):
             return Origin.COMPUTED, None
         if function is None and name in self._assets and node.op in _OF_ASSETS:
             return Origin.ASSET, None
@@ -150,8 +154,7 @@ class Paths:
         if node.op == "ReadVariableOp" and function is None:
             return self._assigned(node)
         if node.op in _FED:
-            fed = function is None and name not in self._with_default
-            return (Origin.CALLER if fed else Origin.COMPUTED), None
+            return (Origin.CALLER if function is None else Origin.COMPUTED), None
         inputs = _data_inputs(node)
         if node.op == "IdentityN":
             index = _output(tensor)
@@ -167,16 +170,22 @@ class Paths:
 
     def _passed(self, function: str, index: int) -> tuple[Origin, str | None] | list[_Place]:
         """Return what an argument of a function is, from all its callers."""
+        if function in self._called_unseen:
+            return Origin.COMPUTED, None
         bound = bound_inputs(self._definition, function)
         found: list[_Place] = []
         of_object: tuple[Origin, str | None] | None = None
         if bound is not None:
             first = len(self._graph.functions[function].definition.signature.input_arg) - len(bound)
             if index < first:
-                of_object = (Origin.COMPUTED if self._has_default_text else Origin.CALLER), None
+                # Loading calls some on what the checkpoint holds.
+                fed = not self._has_default_text and function not in self._called_by_loading
+                of_object = (Origin.CALLER if fed else Origin.COMPUTED), None
             else:
-                kind = bound[index - first].WhichOneof("kind") if bound[index - first] is not None else None
-                of_object = (Origin.ASSET if kind == "asset" else Origin.COMPUTED), None
+                each = bound[index - first]
+                # An object with a registered name is made by the class of that name, whatever kind it has.
+                is_asset = each is not None and each.WhichOneof("kind") == "asset" and not each.registered_name
+                of_object = (Origin.ASSET if is_asset else Origin.COMPUTED), None
         callers = self._callers.get(function, ())
         if len(callers) > _MOST_STEPS:
             return Origin.COMPUTED, None
@@ -222,7 +231,7 @@ class Paths:
             if node is not None and node.op in ("StringJoin", "ShardedFilename"):
                 first, *rest = _data_inputs(node) or [""]
                 tails = rest if node.op == "StringJoin" else []
-                if not all(self._stays_below((function, each)) for each in tails):
+                if not all(self._stays_below((function, each)) for each in tails) or not _joins_harmlessly(node):
                     return False
                 following: object = [(function, first)]
             else:
@@ -237,7 +246,7 @@ class Paths:
 
     def _stays_below(self, place: _Place) -> bool:
         """Tell whether what is put behind a path leads nowhere else."""
-        return all(text is not None and ".." not in text for _, text in self._leaves(place))
+        return all(text is not None and _has_no_way_up(text) for _, text in self._leaves(place))
 
     def _node(self, function: str | None, name: str) -> Node | None:
         nodes = self._graph.nodes if function is None else self._graph.functions[function].nodes
@@ -263,6 +272,9 @@ class Paths:
     @cached_property
     def _variables(self) -> Mapping[str, list[str] | None]:
         """What the graph assigns to each of its variables; None if something else may change it."""
+        bodies = (self._graph.nodes, *(function.nodes for function in self._graph.functions.values()))
+        if any(node.op in _OTHER_HANDLES for nodes in bodies for node in nodes):
+            return {}
         found: dict[str, list[str] | None] = {}
         handles = {node.name: _variable(node) for node in self._graph.nodes if node.op == _VARIABLE}
         for node in self._graph.nodes:
@@ -277,7 +289,21 @@ class Paths:
                     values.append(inputs[1])
         for function in self._graph.functions.values():
             found.update({_variable(node): None for node in function.nodes if node.op == _VARIABLE})
+        # Those in collections are restored, to what the checkpoint says.
+        restored = variables_of_collections(self._definition, self._graph)
+        found.update({handles[name]: None for name in restored if name in handles})
         return found
+
+    @cached_property
+    def _called_unseen(self) -> frozenset[str]:
+        """The functions that are called without being named: as gradients, or in the place of others."""
+        functions = self._graph.functions.values()
+        alike = {function.name for function in functions if INTERFACE in function.definition.attr}
+        return frozenset(alike.union(self._graph.gradients.values()))
+
+    @cached_property
+    def _called_by_loading(self) -> frozenset[str]:
+        return frozenset(functions_that_loading_calls(self._definition))
 
     @cached_property
     def _has_default_text(self) -> bool:
@@ -308,6 +334,17 @@ def _attribute(node: Node, argument: FileArgument) -> Source:
     attribute = attributes[argument.name]
     texts = [attribute.s] if kind == "s" else attribute.list.s
     return _made({(Origin.CONSTANT, text.decode(errors="backslashreplace")) for text in texts or [b""]})
+
+
+def _has_no_way_up(text: str) -> bool:
+    """Tell whether a part of a path has no "..", nor half of one that the next part completes."""
+    return ".." not in text and not text.endswith(".")
+
+
+def _joins_harmlessly(node: Node) -> bool:
+    """Tell whether what a StringJoin puts between parts of a path leads nowhere else."""
+    separator = node.attribute("separator")
+    return separator.WhichOneof("value") in ("s", None) and _has_no_way_up(separator.s.decode(errors="replace"))
 
 
 def _made(leaves: set[tuple[Origin, str | None]]) -> Source:

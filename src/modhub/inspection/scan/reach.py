@@ -17,12 +17,21 @@ from modhub.format.protos import SaverDef, VariableDef
 from modhub.format.wire import BYTES, fields
 from modhub.inspection.scan.objects import all_functions, functions_that_loading_calls
 
-__all__ = ["Entry", "Reach", "named_functions", "reach_of", "saver_definitions"]
+__all__ = [
+    "INTERFACE",
+    "Entry",
+    "Reach",
+    "named_functions",
+    "reach_of",
+    "saver_definitions",
+    "variables_of_collections",
+]
 
 _INIT_COLLECTIONS = frozenset({"saved_model_main_op", "legacy_init_op", "saved_model_train_op"})
 _INIT_SIGNATURES = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 _TABLES = "table_initializer"
 _SAVERS = "savers"
+_LOCAL = "local_variables"
 # Their messages name nothing that runs.
 _SILENT = frozenset({_SAVERS, ATTACHMENTS, "saved_model_assets"})
 _MOST_NESTED = 16
@@ -30,7 +39,7 @@ _MOST_NESTED = 16
 _MOST_FIELDS = 500_000
 _MOST_MESSAGE_DEPTH = 2
 # Grappler puts one function in the place of another that has the same value here.
-_INTERFACE = "api_implements"
+INTERFACE = "api_implements"
 
 
 class Entry(enum.StrEnum):
@@ -111,6 +120,17 @@ def saver_definitions(meta_graph: MetaGraph) -> Iterator[Any]:
                 yield SaverDef.FromString(item)
 
 
+def variables_of_collections(definition: Any, graph: Graph) -> set[str]:
+    """Return the names of the nodes that are variables in a collection, which loading restores."""
+    found: set[str] = set()
+    for item in (item for each in definition.collection_def.values() for item in each.bytes_list.value):
+        try:
+            found.add(node_of(VariableDef.FromString(item).variable_name))
+        except DecodeError:  # it is another message
+            continue
+    return found & graph.nodes.by_name.keys()
+
+
 def named_functions(node: Node) -> set[str]:
     """Return the functions that the attributes of a node name, also as attributes of functions.
 
@@ -159,7 +179,11 @@ def _add_collections(meta_graph: MetaGraph, roots: dict[Entry, list[str]]) -> No
         for item in () if key in _SILENT else definition.bytes_list.value:
             variable = _variable(item, known)
             if variable is not None:
-                roots[Entry.VARIABLE] += [variable.initializer_name, variable.initial_value_name]
+                # TF2's loader of TF1 SavedModels initializes local variables; they are not restored.
+                roots[Entry.INITIALIZER if key == _LOCAL else Entry.VARIABLE] += [
+                    variable.initializer_name,
+                    variable.initial_value_name,
+                ]
                 roots[Entry.COLLECTION] += [variable.variable_name, variable.snapshot_name]
             else:
                 roots[entry].extend(_names_in(item, known, left, 0))
@@ -214,8 +238,8 @@ def _calls(graph: Graph) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
         if function.name in graph.gradients:
             called.add(graph.gradients[function.name])
         by_functions[function.name] = called
-        if _INTERFACE in function.definition.attr:
-            interfaces.setdefault(function.definition.attr[_INTERFACE].s, set()).add(function.name)
+        if INTERFACE in function.definition.attr:
+            interfaces.setdefault(function.definition.attr[INTERFACE].s, set()).add(function.name)
     for alike in interfaces.values():
         # In a ring, so that any one leads to all, and a thousand alike make a thousand calls.
         ring = sorted(alike)

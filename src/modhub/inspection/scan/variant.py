@@ -56,14 +56,17 @@ def _check_names(graph: Graph) -> None:
 
 
 def _assets(meta_graph: MetaGraph) -> Iterator[ScanFinding]:
-    for tensor, filename in meta_graph.assets().items():
+    # All that are listed: objects of TF2 name theirs by its place, so that two of one tensor are two.
+    listed = [(each.tensor_info.name, each.filename) for each in meta_graph.definition.asset_file_def]
+    pairs = [(node_of(tensor), filename) for tensor, filename in (*meta_graph.assets().items(), *listed)]
+    for node, filename in dict.fromkeys(pairs):
         path = PurePosixPath(filename.replace("\\", "/"))
         if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             yield ScanFinding(
                 rule="asset-outside",
                 severity=Severity.ERROR,
                 op="",
-                nodes=(node_of(tensor),),
+                nodes=(node,),
                 where=meta_graph.where,
                 reached_by=str(Entry.INITIALIZER),
                 message=f"names the asset {_short(filename)!r}, which is no file in assets/",

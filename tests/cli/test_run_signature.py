@@ -102,11 +102,20 @@ def test_the_errors_of_a_saved_model_of_tf2(saved_model: str, command: Command) 
         (["--input", "text=cat"], "takes inputs that are not given: 'weight': float32 [?]."),
         (["--input", "[1]"], "names no input: write NAME=VALUE. Known inputs of the signature 'serving_default'"),
         (["--signature", "dubble"], "Known signatures: 'double', 'serving_default'. Did you mean 'double'?"),
+        (["--outputs", ""], "--outputs names no output"),
         (["--outputs", "sizee"], "There is no output 'sizee' in the signature 'serving_default'"),
         (["--tags", "train"], "TensorFlow cannot load"),
     ]:
         done = command("run-signature", saved_model, *words)
         assert says in refusal(done)
+
+
+def test_a_saved_model_without_signatures_is_refused(tmp_path: Path, command: Command) -> None:
+    path = str(tmp_path / "module")
+    tf.saved_model.save(tf.Module(), path)
+    for words in ([], ["--signature", "default"]):
+        says = refusal(command("run-signature", path, "--input", "1", *words))
+        assert says == f"modhub: {path!r} has no signatures, so there is nothing to compute."
 
 
 def test_tables_are_initialized(tmp_path: Path, command: Command) -> None:

@@ -151,6 +151,38 @@ def test_a_pipe_that_is_closed_ends_a_command_silently(args: list[str]) -> None:
     assert (process.returncode, err) == (141, b"")
 
 
+@pytest.mark.parametrize("args", [["--help"], ["lint", "--rules"], ["lint", "--rules", "--json"]])
+def test_without_a_stdout_a_command_only_has_its_status(args: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "modhub", *args],
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_without_a_stderr_nothing_of_it_is_on_stdout() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "modhub", "inspect", "missing"],
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["completion", "bash"], ["lint", "--rules"], ["lint", "--rules", "--json"]]
+)
+def test_a_full_disk_is_said_in_a_line(args: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "modhub", *args], stdout=full, stderr=subprocess.PIPE, env=environment()
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"modhub: stdout cannot be written: No space left on device.")
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
     values = tmp_path / "values.jsonl"
     os.mkfifo(values)

@@ -110,6 +110,7 @@ def test_json_has_all_that_a_finding_says(good: str, doubtful: str, capsys: Capt
 
 def test_rules_are_listed(capsys: Capture) -> None:
     lines = here(capsys, "lint", "--rules").out.splitlines()[1:]
+    assert lines == [line.rstrip() for line in lines]
     assert [line.split()[0] for line in lines] == list(all_rules())
     listed = json.loads(here(capsys, "lint", "--rules", "--json").out)["rules"]
     assert [(rule["id"], rule["severity"]) for rule in listed] == [

@@ -29,8 +29,8 @@ _MANY = ("op", "function", "function op", "node")
 
 
 @click.command("diff", cls=Command, examples=_EXAMPLES)
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
+@click.argument("a", type=click.Path(readable=False))
+@click.argument("b", type=click.Path(readable=False))
 @click.option("--values/--no-values", default=True, help="Whether to compare the values of variables (the default).")
 @click.option("--all", "show_all", is_flag=True, help=f"Show more than {_MOST_LINES} nodes, ops and functions each.")
 @click.option("--json", "in_json", is_flag=True, help="Print JSON, with every difference.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import sys
@@ -34,6 +35,8 @@ INTERRUPTED = 128 + 2  # as a shell says it of a process that SIGINT ended
 BROKEN_PIPE = 128 + 13  # as of one that SIGPIPE ended
 
 _NEXT = "try: "
+# The files that modhub itself writes have names, which their errors say.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -68,6 +71,8 @@ def describe(error: BaseException) -> list[str] | None:
         ]
     if isinstance(error, OSError) and error.filename is not None:
         return [_line(f"{error.filename}: {error.strerror}")]
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return [_line(f"stdout cannot be written: {error.strerror}. What it has so far is not all.")]
     return None
 
 

@@ -28,7 +28,7 @@ modhub inspect ./module --json | jq '.variables[] | select(.trainable)'
 
 
 @click.command("inspect", cls=Command, examples=_EXAMPLES)
-@click.argument("handle", type=click.Path())
+@click.argument("handle", type=click.Path(readable=False))
 @click.option("--tags", metavar="a,b", help='Only the graph variant with these tags; "" is the one without any.')
 @click.option("--signature", "-s", metavar="NAME", help="Only this signature.")
 @click.option("--variables", "all_variables", is_flag=True, help="List all variables, by name, not only the largest.")

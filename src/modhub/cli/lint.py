@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modhub.cli.failures import FINDINGS
 from modhub.cli.group import Command
 from modhub.cli.json_output import print_json
-from modhub.cli.tables import color_option, console, table
+from modhub.cli.several import read_each
+from modhub.cli.tables import color_option, console, print_table, table
 from modhub.cli.text import shown
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _COLORS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @click.command("lint", cls=Command, examples=_EXAMPLES)
-@click.argument("handles", nargs=-1, metavar="HANDLE...", type=click.Path())
+@click.argument("handles", nargs=-1, metavar="HANDLE...", type=click.Path(readable=False))
 @click.option(
     "--ignore", "ignored", multiple=True, metavar="ID[=REASON]", help="Let what this rule finds pass; say why."
 )
@@ -52,25 +52,27 @@ def command(
     """Check modules against what the documentation promises to those who use them.
 
     A HANDLE is a directory or a tar archive. TensorFlow is not needed. The exit status is 0 when there are no errors,
-    1 when there are (with --strict: or warnings), and 2 when a module cannot be read.
+    1 when there are (with --strict: or warnings), and 2 when a module cannot be read; the others are reported
+    all the same.
     """
     if lists_rules:
         _print_rules(in_json)
         return
     if not handles:
         raise click.UsageError("No module is given, and --rules is not either.")
-    from modhub.inspection.lint import lint
+    from modhub.inspection.lint import check_ignore, lint
 
     ignore = _reasons(ignored, reasons)
-    reports = [lint(handle, ignore=ignore) for handle in handles]
-    failed = [bool(report.errors or (strict and report.warnings)) for report in reports]
-    if in_json:
-        print_json({"reports": [_as_json(*each) for each in zip(reports, failed, strict=True)]})
-    else:
-        for report in reports:
+    check_ignore(ignore)
+    reports = read_each(handles, lambda handle: lint(handle, ignore=ignore))
+    failed = [bool(report.errors or (strict and report.warnings)) for report in reports.found]
+    if in_json and reports.found:
+        listed = [_as_json(*each) for each in zip(reports.found, failed, strict=True)]
+        print_json({"reports": listed, "unreadable": reports.unreadable})
+    elif not in_json:
+        for report in reports.found:
             _print(report)
-    if any(failed):
-        ctx.exit(FINDINGS)
+    ctx.exit(reports.status(any(failed)))
 
 
 def _reasons(ignored: tuple[str, ...], reasons: tuple[str, ...]) -> dict[str, str]:
@@ -108,7 +110,7 @@ def _print(report: LintReport) -> None:
         for finding in report.findings:
             severity = Text(finding.severity.value, style=_COLORS[finding.severity.value])
             rows.add_row(severity, finding.rule, Text(shown(finding.where)), Text(shown(finding.message)))
-        out.print(rows)
+        print_table(rows)
         for name, fix in {finding.rule: finding.fix for finding in report.findings}.items():
             out.print(f"fix {name}: {fix}")
     for finding, reason in report.ignored:
@@ -147,4 +149,4 @@ def _print_rules(in_json: bool) -> None:
     rows = table("rule", "severity", "source", "fix")
     for rule in rules:
         rows.add_row(rule.id, rule.severity.value, rule.source, rule.fix)
-    console().print(rows)
+    print_table(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
       0
     """
     escape_what_cannot_be_written()
-    with warnings_in_lines():
+    with _streams_that_exist(), warnings_in_lines():
         return _status(args)
 
 
@@ -65,8 +65,12 @@ def _status(args: Sequence[str] | None) -> int:
         lines = None if wants_traceback() else describe(error)
         if lines is None:
             raise
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             print(*lines, sep="\n", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # Python would say so once more when it ends
+            _let_go_of_stdout()
         return BAD_USAGE
 
 
@@ -83,6 +87,17 @@ def _run(args: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     return OK
+
+
+@contextlib.contextmanager
+def _streams_that_exist() -> Iterator[None]:
+    """Write to nowhere what is for a stdout or stderr that the process was started without (`>&-`): Python has None."""
+    with contextlib.ExitStack() as stack:
+        for stream, redirect in ((sys.stdout, contextlib.redirect_stdout), (sys.stderr, contextlib.redirect_stderr)):
+            if stream is None:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect(nowhere))
+        yield
 
 
 def _let_go_of_stdout() -> None:

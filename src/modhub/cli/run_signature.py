@@ -62,7 +62,7 @@ class _Names(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 
 
 @click.command("run-signature", cls=Command, details=_VALUES, examples=_EXAMPLES)
-@click.argument("path", type=click.Path())
+@click.argument("path", type=click.Path(readable=False))
 @click.option("--signature", "-s", metavar="NAME", help='Which one; "default", "serving_default" or the only one.')
 @click.option("--tags", type=_Names(), multiple=True, help="The graph variant; none: that without tags, or {'serve'}.")
 @click.option(
@@ -103,6 +103,9 @@ def command(
     """
     if target is not None and in_json:
         raise click.UsageError("--json prints the outputs, and -o writes them to a file: choose one.")
+    wanted = tuple(dict.fromkeys(name for names in outputs for name in names)) if outputs else None
+    if wanted == ():
+        raise click.UsageError("--outputs names no output: leave it out to compute all.")
     # What is wrong with files is said before TensorFlow is imported, which takes seconds.
     from modhub.cli.running.given import read_given
     from modhub.cli.running.saving import check_target, save
@@ -119,7 +122,6 @@ def command(
     from modhub.cli.running.conversion import convert
     from modhub.cli.running.results import as_json_values, as_result, as_text
 
-    wanted = tuple(dict.fromkeys(name for names in outputs for name in names)) if outputs else None
     chosen = {tag for names in tags for tag in names}
     with next_step("inspect", path, of=_NAMES_AND_VALUES), next_step("scan", path, of=(errors.UntrustedModuleError,)):
         callee = find_signature(path, chosen, signature, wanted, trust=True if trust else None)

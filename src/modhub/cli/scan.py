@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modhub.cli.failures import FINDINGS
 from modhub.cli.group import Command
 from modhub.cli.json_output import print_json
-from modhub.cli.tables import color_option, console, table
+from modhub.cli.several import read_each
+from modhub.cli.tables import color_option, print_table, table
 from modhub.cli.text import shown
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _MOST_ROWS = 50
 
 
 @click.command("scan", cls=Command, examples=_EXAMPLES)
-@click.argument("handles", nargs=-1, required=True, metavar="HANDLE...", type=click.Path())
+@click.argument("handles", nargs=-1, required=True, metavar="HANDLE...", type=click.Path(readable=False))
 @click.option("--all", "show_all", is_flag=True, help=f"Show all nodes, notes, and more than {_MOST_ROWS} findings.")
 @click.option("--json", "in_json", is_flag=True, help="Print JSON, with every finding and node.")
 @color_option
@@ -41,18 +41,17 @@ def command(ctx: click.Context, handles: tuple[str, ...], show_all: bool, in_jso
     finding is not thereby safe: docs/scan.md says what a scan cannot tell.
 
     The exit status is 0 when nothing would be refused, 1 when something would (an error in the list), and 2 when a
-    module cannot be read.
+    module cannot be read; the others are reported all the same.
     """
     from modhub.inspection.scan.scanning import scan
 
-    reports = [scan(handle) for handle in handles]
-    if in_json:
-        print_json({"reports": [_as_json(report) for report in reports]})
-    else:
-        for report in reports:
+    reports = read_each(handles, scan)
+    if in_json and reports.found:
+        print_json({"reports": [_as_json(report) for report in reports.found], "unreadable": reports.unreadable})
+    elif not in_json:
+        for report in reports.found:
             _print(report, show_all)
-    if any(report.refused for report in reports):
-        ctx.exit(FINDINGS)
+    ctx.exit(reports.status(any(report.refused for report in reports.found)))
 
 
 def _as_json(report: ScanReport) -> dict[str, object]:
@@ -79,7 +78,7 @@ def _print(report: ScanReport, show_all: bool) -> None:
             cells = [finding.rule, finding.op, finding.reached_by, _nodes(finding, show_all), finding.where]
             texts = [Text(shown(each)) for each in (*cells, finding.message)]
             grid.add_row(Text(severity, style=_COLORS[severity]), *texts)
-        console().print(grid)
+        print_table(grid)
     hidden = len(report.findings) - len(rows)
     if hidden:
         click.echo(f"... and {hidden} {_plural('finding', hidden)} more: see --all.")

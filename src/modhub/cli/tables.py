@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["color_option", "console", "table"]
+__all__ = ["color_option", "console", "print_table", "table"]
 
 _COLOR = "modhub.color"
 # Wider than any line: in a pipe nothing is cut off or wrapped, so that `grep` finds whole lines.
 _ENDLESS = 1 << 24
+_FILL = re.compile(" +$", re.MULTILINE)
 
 
 def color_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,6 +61,14 @@ def table(*headers: str) -> Table:
     for header in headers:
         found.add_column(header, overflow="fold", no_wrap=not terminal)
     return found
+
+
+def print_table(rows: Table) -> None:
+    """Print a table; its last column is not filled up with spaces, which a pager would wrap into empty lines."""
+    out = console()
+    with out.capture() as captured:
+        out.print(rows)
+    sys.stdout.write(_FILL.sub("", captured.get()))
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str) -> None:

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from modhub.errors import UnknownSignatureError, UnknownVariableError, UnknownVariantError, accepted
+from modhub.errors import (
+    InvalidArgumentError,
+    UnknownSignatureError,
+    UnknownVariableError,
+    UnknownVariantError,
+    accepted,
+)
 from modhub.format import Bundle, Slice
 from modhub.format.files import ModuleFiles
 from modhub.format.names import show_tags
@@ -137,9 +143,9 @@ class AttachmentDescription:
     raw: builtins.bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class VariantDescription:
-    """A graph variant.
+    """A graph variant. Its repr is one line; the attributes, of which there may be thousands of items, have the rest.
 
     Attributes:
       tags: its tags, sorted.
@@ -175,6 +181,13 @@ class VariantDescription:
     min_consumer: int
     tensorflow_version: str
 
+    def __repr__(self) -> str:
+        """Return which variant it is, and how large."""
+        return (
+            f"<VariantDescription tags={show_tags(self.tags)} signatures={len(self.signatures)} "
+            f"nodes={sum(self.ops.values())} functions={len(self.functions)} variables={len(self.variables)}>"
+        )
+
     def signature(self, name: str = "default") -> SignatureDescription:
         """Return a signature.
 
@@ -191,9 +204,9 @@ class VariantDescription:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Inspection:
-    """A module or SavedModel, described.
+    """A module or SavedModel, described. Its repr is one line; the attributes have the rest.
 
     Attributes:
       handle: what was inspected.
@@ -213,17 +226,30 @@ class Inspection:
     _files: ModuleFiles = field(repr=False, compare=False)
     _bundle: Bundle | None = field(repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        """Return what was inspected, and how much there is of what."""
+        return (
+            f"<Inspection handle={self.handle!r} format={self.format!r} variants={len(self.variants)} "
+            f"variables={len(self.variables)} assets={len(self.assets)} files={len(self.files)}>"
+        )
+
     @property
     def bytes(self) -> int:
         """The size of all files, in bytes."""
         return sum(self.files.values())
 
     def variant(self, *tags: str) -> VariantDescription:
-        """Return the variant that has exactly these tags.
+        """Return the variant that has exactly these tags: `variant("train")`, `variant()` for that without any.
 
         Raises:
           UnknownVariantError: there is none.
+          InvalidArgumentError: a tag is no string.
         """
+        if not all(isinstance(tag, str) for tag in tags):
+            raise InvalidArgumentError(
+                f"variant() takes tags as strings, one by one, and not {', '.join(map(repr, tags))}: "
+                "variant('train'), variant(*tags), or variant() for the variant without tags."
+            )
         wanted = tuple(sorted(tags))
         for variant in self.variants:
             if variant.tags == wanted:
@@ -239,7 +265,10 @@ class Inspection:
 
         Raises:
           UnknownVariableError: there is none of this name.
+          InvalidArgumentError: the name is no string.
         """
+        if not isinstance(name, str):
+            raise InvalidArgumentError(f"A variable is named by a string, and not {name!r}.")
         at = bisect.bisect_left(self.variables, name, key=lambda variable: variable.name)
         if at < len(self.variables) and self.variables[at].name == name:
             return self.variables[at]
@@ -271,10 +300,12 @@ class Inspection:
         """Yield names and published values, as `read_variable` does; an archive is gone through once for all of them.
 
         Args:
-          names: of variables; None for all.
+          names: of variables, as a list or another iterable; None for all.
         """
         from modhub.format.values import read_values
 
+        if isinstance(names, str):
+            raise InvalidArgumentError(f"read_variables() takes a list of names, and not {names!r}: pass [{names!r}].")
         wanted = [variable.name for variable in self.variables] if names is None else list(names)
         for name in wanted:
             self.variable(name)

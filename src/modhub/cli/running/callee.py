@@ -73,15 +73,17 @@ def find_signature(
 
 
 def _choose(signature: str | None, known: list[str], path: str) -> str:
+    if not known:
+        raise errors.UnknownSignatureError(f"{path!r} has no signatures, so there is nothing to compute.")
     if signature is None:
         for name in ("default", _SERVING):
             if name in known:
                 return name
         if len(known) == 1:
             return known[0]
-        problem = "has several signatures, and none is called 'default'" if known else "has no signatures"
         raise errors.UnknownSignatureError(
-            f"{path!r} {problem}: choose with --signature. {errors.accepted('', known, 'signatures')}"
+            f"{path!r} has several signatures, and none is called 'default': choose with --signature. "
+            + errors.accepted("", known, "signatures")
         )
     if signature not in known:
         raise errors.UnknownSignatureError(

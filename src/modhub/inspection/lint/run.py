@@ -15,7 +15,7 @@ from modhub.inspection.lint.report import LintReport
 from modhub.inspection.lint.rules import Rule
 from modhub.inspection.lint.subject import Subject
 
-__all__ = ["all_rules", "lint"]
+__all__ = ["all_rules", "check_ignore", "lint"]
 
 _ORDER = list(Severity)
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -47,7 +47,7 @@ def lint(handle: str | os.PathLike[str], *, ignore: Mapping[str, str] = _NOTHING
       Traceback (most recent call last):
       modhub.errors.InvalidArgumentError: ... Did you mean 'train-variant-missing'?
     """
-    _check_ignore(ignore)
+    check_ignore(ignore)
     contents = open_module(handle)
     subject = Subject(contents, describe(contents))
     found = sorted(
@@ -95,7 +95,12 @@ def all_rules() -> Mapping[str, Rule]:
     return MappingProxyType({rule.id: rule for rule in rules})
 
 
-def _check_ignore(ignore: Mapping[str, str]) -> None:
+def check_ignore(ignore: Mapping[str, str]) -> None:
+    """Refuse what names no rule, or gives no reason.
+
+    Raises:
+      InvalidArgumentError: it does.
+    """
     if not isinstance(ignore, Mapping):
         raise InvalidArgumentError(
             f"ignore={ignore!r} is a {type(ignore).__name__}; pass a dict from the ids of rules to reasons, such as "

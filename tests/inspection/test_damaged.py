@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from modhub.errors import CorruptModuleError, HandleNotFoundError, ModhubError, NotAModuleError
+from modhub.errors import CorruptModuleError, HandleNotFoundError, InvalidArgumentError, ModhubError, NotAModuleError
 from modhub.format import BundleWriter
 from modhub.format.protos import GraphDef, MetaGraphDef, ModuleAttachment, SavedModel, TrackableObjectGraph, VariableDef
 from modhub.inspection.inspect import inspect
@@ -237,3 +237,9 @@ def test_a_large_constant_takes_no_memory(tmp_path: Path) -> None:
         timeout=120,
     )
     assert int(done.stdout) <= 50 * 1024
+
+
+@pytest.mark.parametrize("handle", [None, 3, b"encoder", ["encoder"]])
+def test_what_is_no_handle_is_said_to_be_none(handle: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="pass a string or a path"):
+        inspect(handle)

@@ -62,8 +62,11 @@ def find_path(handle: str | os.PathLike[str]) -> Path:
 
     Raises:
       HandleNotFoundError: it does not exist, or is a URL that is not in the cache; this version does not download.
+      InvalidArgumentError: it is neither a string nor a path.
     """
-    text = os.fspath(handle)
+    text = os.fspath(handle) if isinstance(handle, str | os.PathLike) else handle
+    if not isinstance(text, str):
+        raise errors.InvalidArgumentError(f"{handle!r} is no handle: pass a string or a path.")
     if is_url(text):
         return _cached(text)
     if not text:
@@ -91,7 +94,7 @@ def _cached(url: str) -> Path:
         path = Path(cache).expanduser().absolute() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
         if path.is_dir() and any(path.iterdir()):
             return path
-    where = f"is not in TFHUB_CACHE_DIR={cache!r}" if cache else "TFHUB_CACHE_DIR is not set"
+    where = f"it is not in TFHUB_CACHE_DIR={cache!r}" if cache else "TFHUB_CACHE_DIR is not set"
     raise errors.HandleNotFoundError(
         f"{url!r} is a URL, and this version of modhub reads local directories ({where}): download the module, unpack "
         "it, and pass its directory."

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import tensorflow as tf
 import modhub as hub
 from modhub.authoring.checks import SUPPORTED_COLLECTIONS as SUPPORTED_BY_SPECS
 from modhub.authoring.load import _ALWAYS_DROPPED
-from modhub.errors import UnknownSignatureError, UnknownVariantError, UnsafeModuleWarning
+from modhub.errors import UnknownSignatureError, UnknownVariantError
 from modhub.inspection.inspect import inspect
 from modhub.inspection.snippets import SUPPORTED_COLLECTIONS, snippets
 from tests.inspection.modules import MODULES, packed
@@ -36,9 +35,7 @@ def run(code: str) -> dict[str, Any]:
     """Run code as a script; return what it defines."""
     found: dict[str, Any] = {}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnsafeModuleWarning)  # what a scan says of the module is another matter
-            exec(compile(code, "<snippet>", "exec"), found)
+        exec(compile(code, "<snippet>", "exec"), found)
     finally:
         tf.keras.backend.clear_session()
     return found

@@ -78,6 +78,12 @@ def test_the_environment_can_trust(url: str, monkeypatch: pytest.MonkeyPatch, va
     assert hub.load_module_spec(url).get_signature_names() == ["default"]
 
 
+def test_the_caller_can_refuse_what_the_environment_trusts(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODHUB_TRUST", "1")
+    with pytest.raises(hub.errors.UntrustedModuleError):
+        hub.load_module_spec(url, trust=False)
+
+
 @pytest.mark.parametrize("value", ["", "0", "https://other.example", ","])
 def test_the_environment_trusts_what_it_names(url: str, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("MODHUB_TRUST", value)

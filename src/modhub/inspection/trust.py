@@ -30,7 +30,7 @@ def check_trust(
       directory: where it lies.
       trust: True to load it whatever it holds; False to refuse what a scan refuses; None to refuse it from a URL, and
         to warn of it from a local path. The environment variable MODHUB_TRUST ("1" for all modules, or prefixes of
-        handles with commas between them) stands in for True.
+        handles with commas between them) turns None into True.
       ops: all ops in its graphs and functions, if they are at hand: nothing more is read if they only compute.
 
     Raises:
@@ -39,7 +39,7 @@ def check_trust(
     """
     if trust is not None and not isinstance(trust, bool):
         raise InvalidArgumentError(f"trust={trust!r} is none of True, False and None.")
-    if trust or _is_trusted(os.fspath(handle)):
+    if trust or (trust is None and _is_trusted(os.fspath(handle))):
         return
     if ops is not None and all((op_classes(op) or {None}) <= _HARMLESS for op in ops):
         return

@@ -70,6 +70,11 @@ class Node:
         return f"Node({self.name!r}, {self.op!r})"
 
     @property
+    def size(self) -> int:
+        """How many bytes it takes in the file."""
+        return self._end - self._start
+
+    @property
     def attributes(self) -> Mapping[str, Any]:
         """The AttrValues by name, read from the file at each use; tensors of over 64 KiB are not among them."""
         return self._parse().attr  # type: ignore[no-any-return]
@@ -100,7 +105,7 @@ class Node:
 
     def _parse(self) -> Any:
         """Parse the node, without its large tensors."""
-        if self._end - self._start <= _LARGE:
+        if self.size <= _LARGE:
             return NodeDef.FromString(bytes(self._data[self._start : self._end]))
         kept, position = bytearray(), self._start
         for number, kind, start, end in fields(self._data, self._start, self._end):

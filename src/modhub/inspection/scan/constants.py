@@ -57,7 +57,7 @@ def check_stored_once(node: Node) -> None:
     Raises:
       ValueError: they are not. No writer does this.
     """
-    large = node._end - node._start > _LARGE
+    large = node.size > _LARGE
     if not large and node.op != "Const":
         return
     stored = sum(1 for _ in node.tensors())

@@ -2,10 +2,15 @@
 
     ModhubError
     ├── HandleNotFoundError        (FileNotFoundError)      the handle names nothing
+    ├── DownloadError              (OSError)                what a URL names could not be fetched
+    │   └── OfflineError                                    it is not in the cache, and nothing may be fetched
+    ├── CacheError                 (OSError)                the cache directory cannot be used
+    ├── MissingDependencyError     (ImportError)            a package that some handles need is not installed
     ├── ModuleFormatError          (ValueError)             what a directory holds is not usable
     │   ├── NotAModuleError        (FileNotFoundError)      a file of the format is missing
     │   ├── UnsupportedFormatError                          written by a format that this version does not know
     │   ├── CorruptModuleError     (OSError)                truncated, altered, or inconsistent files
+    │   │   └── DigestMismatchError                         not the module whose digest was asked for
     │   ├── MissingAssetError      (FileNotFoundError)      an asset that the graph names is not there
     │   └── UnknownOpError         (LookupError)            an op that this TensorFlow does not know
     ├── ModuleDefinitionError      (ValueError)             a module_fn, or what it declares, is at fault
@@ -36,9 +41,12 @@ import difflib
 from collections.abc import Callable, Iterable
 
 __all__ = [
+    "CacheError",
     "CheckpointError",
     "CorruptModuleError",
     "DefinitionScopeError",
+    "DigestMismatchError",
+    "DownloadError",
     "ExportError",
     "ExportExistsError",
     "GraphError",
@@ -47,10 +55,12 @@ __all__ = [
     "InvalidInputError",
     "MissingAssetError",
     "MissingAttachmentError",
+    "MissingDependencyError",
     "ModhubError",
     "ModuleDefinitionError",
     "ModuleFormatError",
     "NotAModuleError",
+    "OfflineError",
     "UninitializedError",
     "UnknownInputError",
     "UnknownOpError",
@@ -83,12 +93,41 @@ class ModhubError(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self) -> tuple[type[ModhubError], tuple[str]]:
+    def __reduce__(self) -> tuple[type[ModhubError], tuple[object, ...]]:
         return type(self), (self.message,)
 
 
 class HandleNotFoundError(ModhubError, FileNotFoundError):
     """A handle that names nothing that exists."""
+
+
+class DownloadError(ModhubError, OSError):
+    """A URL that could not be fetched; what is in the cache is as it was.
+
+    Attributes:
+      url: what was asked for last, without credentials; "" where it did not come to that.
+      status: of HTTP; None where there was no answer.
+    """
+
+    def __init__(self, message: str, url: str = "", status: int | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[ModhubError], tuple[object, ...]]:
+        return type(self), (self.message, self.url, self.status)
+
+
+class OfflineError(DownloadError):
+    """A module that is not in the cache, asked for while nothing may be fetched."""
+
+
+class CacheError(ModhubError, OSError):
+    """A cache directory that cannot be used: it cannot be written, is full, or is no directory."""
+
+
+class MissingDependencyError(ModhubError, ImportError):
+    """A package that handles of some kind need, and that is not installed."""
 
 
 class ModuleFormatError(ModhubError, ValueError):
@@ -105,6 +144,10 @@ class UnsupportedFormatError(ModuleFormatError):
 
 class CorruptModuleError(ModuleFormatError, OSError):
     """Files that are truncated, altered, or contradict each other."""
+
+
+class DigestMismatchError(CorruptModuleError):
+    """A module that is not the one whose digest was asked for, by the handle or by a lock file."""
 
 
 class MissingAssetError(ModuleFormatError, FileNotFoundError):

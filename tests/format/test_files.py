@@ -20,6 +20,7 @@ from modhub.format import archive_files, files
 from modhub.format.archive import Limits
 from modhub.format.archive_files import ArchiveFiles
 from modhub.format.files import ModuleFiles, open_files
+from modhub.format.layout import MANIFEST
 from tests.format.hostile_archives import END, FILES, REFUSED, archive, entry, header, write_bomb
 
 KINDS = ["directory", "tar", "tar.gz", "tar with a folder"]
@@ -47,6 +48,11 @@ def module(request: pytest.FixtureRequest, tmp_path: Path) -> ModuleFiles:
     prefix = "name/" if request.param == "tar with a folder" else ""
     packed = request.param == "tar.gz"
     return open_files(put(tmp_path, archive({prefix + name: data for name, data in MORE.items()}, packed=packed)))
+
+
+def test_what_the_cache_keeps_beside_a_module_is_no_file_of_it(tmp_path: Path) -> None:
+    fill(tmp_path, FILES | {MANIFEST: b"{}", f"assets/{MANIFEST}": b"{}"})
+    assert list(open_files(tmp_path).sizes) == sorted([*FILES, f"assets/{MANIFEST}"])
 
 
 def test_files_are_listed_and_read(module: ModuleFiles) -> None:

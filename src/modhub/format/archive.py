@@ -24,7 +24,7 @@ from modhub.format.tar_headers import (
     read_pax,
 )
 
-__all__ = ["Limits", "Member", "MemberReader", "members"]
+__all__ = ["Limits", "Member", "MemberReader", "members", "stream_members"]
 
 # A name and a few times take some hundred bytes.
 _MOST_EXTENSION_BYTES = 2**16
@@ -48,13 +48,13 @@ class Member:
 class MemberReader:
     """The contents of one member, which are there until the next member is asked for."""
 
-    __slots__ = ("_is_current", "_left", "_name", "_path", "_stream")
+    __slots__ = ("_is_current", "_left", "_name", "_stream", "_where")
 
-    def __init__(self, stream: ArchiveStream, member: Member, path: Path) -> None:
+    def __init__(self, stream: ArchiveStream, member: Member, where: str) -> None:
         self._stream = stream
         self._left = member.size
         self._name = member.name
-        self._path = path
+        self._where = where
         self._is_current = True
 
     def read(self, size: int) -> bytes:
@@ -74,7 +74,7 @@ class MemberReader:
         """
         left = self._take(size)
         parts = []
-        with findings(self._path):
+        with findings(self._where):
             while left:
                 parts.append(self._stream.read(min(left, CHUNK)))
                 left -= len(parts[-1])
@@ -83,7 +83,7 @@ class MemberReader:
     def skip(self, size: int) -> None:
         """Pass over so many bytes, or as many as are left. It raises what `read` raises."""
         left = self._take(size)
-        with findings(self._path):
+        with findings(self._where):
             self._stream.skip(left)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class MemberReader:
         """Return how much of the asked is left, and count it as read."""
         if not self._is_current or size < 0:
             raise InvalidArgumentError(
-                f"{size} bytes of {self._name!r} in {str(self._path)!r} cannot be read: the size is negative, or "
+                f"{size} bytes of {self._name!r} in {self._where!r} cannot be read: the size is negative, or "
                 "the iterator has gone on or ended. Read a member before the next is asked for."
             )
         taken = min(size, self._left)
@@ -142,27 +142,44 @@ def members(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[tuple[Membe
       [('tfhub_module.pb', b'\x08\x03')]
     """
     with open_archive(path, limits) as stream:
-        names = Names(limits)
-        for header in _headers(stream, names):
-            is_directory = header.kind == DIRECTORY
-            written = decode_name(header.name)
-            name = normal_name(written, limits)
-            if is_directory and header.size:
-                raise ValueError(f"the directory {name!r} with contents")
-            if not is_directory and (not name or written.endswith(("/", "/."))):
-                raise ValueError(f"the file {written!r}, whose name is that of a directory")
-            stream.declare(header.size)
-            if not name:
-                names.count_other()
-                continue
-            names.add(name, is_directory)
-            member = Member(name=name, size=header.size, is_directory=is_directory)
-            reader = MemberReader(stream, member, path)
-            try:
-                yield member, reader
-            finally:
-                reader.close()
-            stream.skip(reader.left() + -header.size % BLOCK)
+        yield from stream_members(stream, str(path), limits)
+
+
+def stream_members(stream: ArchiveStream, where: str, limits: Limits) -> Iterator[tuple[Member, MemberReader]]:
+    """Go through an archive that is open, as `members` does.
+
+    Args:
+      stream: of the archive, at its beginning.
+      where: what messages of the readers call it.
+      limits: above which it is refused.
+
+    Yields:
+      Each member, and the reader of its contents.
+
+    Raises:
+      ValueError: a finding about the archive, to be raised through `findings`.
+    """
+    names = Names(limits)
+    for header in _headers(stream, names):
+        is_directory = header.kind == DIRECTORY
+        written = decode_name(header.name)
+        name = normal_name(written, limits)
+        if is_directory and header.size:
+            raise ValueError(f"the directory {name!r} with contents")
+        if not is_directory and (not name or written.endswith(("/", "/."))):
+            raise ValueError(f"the file {written!r}, whose name is that of a directory")
+        stream.declare(header.size)
+        if not name:
+            names.count_other()
+            continue
+        names.add(name, is_directory)
+        member = Member(name=name, size=header.size, is_directory=is_directory)
+        reader = MemberReader(stream, member, where)
+        try:
+            yield member, reader
+        finally:
+            reader.close()
+        stream.skip(reader.left() + -header.size % BLOCK)
 
 
 def _headers(stream: ArchiveStream, names: Names) -> Iterator[Header]:

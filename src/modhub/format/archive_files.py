@@ -10,13 +10,13 @@ from modhub.errors import CorruptModuleError, NotAModuleError, UnsupportedFormat
 from modhub.format.archive import MemberReader, members
 from modhub.format.archive_limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["MOST_KEPT_BYTES", "ArchiveFiles"]
+__all__ = ["MARKERS", "MOST_KEPT_BYTES", "ArchiveFiles"]
 
 MOST_KEPT_BYTES = 2**28
 
 # What tells that a module starts at a folder.
-_MARKERS = ("tfhub_module.pb", "saved_model.pb", "saved_model.pbtxt")
-_KEPT = (*_MARKERS, "keras_metadata.pb")
+MARKERS = ("tfhub_module.pb", "saved_model.pb", "saved_model.pbtxt")
+_KEPT = (*MARKERS, "keras_metadata.pb")
 
 
 class ArchiveFiles:
@@ -144,7 +144,7 @@ class _Listing:
     def folder(self) -> str:
         """Return the folder that is the module, with a slash; "" for the root."""
         top = self.top or ""
-        return top if any(self.sizes.get(top + marker) is not None for marker in _MARKERS) else ""
+        return top if any(self.sizes.get(top + marker) is not None for marker in MARKERS) else ""
 
     def _add_directories(self, name: str) -> None:
         """Add the directories above a member, of which an archive need not tell."""

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
 from modhub.errors import CorruptModuleError, HandleNotFoundError, ModhubError, NotAModuleError
+from modhub.format.layout import MANIFEST
 
 __all__ = ["DirectoryFiles", "ModuleFiles", "open_files"]
 
@@ -107,7 +108,7 @@ class DirectoryFiles:
     """The files in a directory.
 
     Symbolic links are followed, as caches are made of them, also those that lead out of the directory. A link to a
-    directory that it lies in is left out of `sizes`.
+    directory that it lies in is left out of `sizes`, and so is what the cache keeps beside the module (`MANIFEST`).
     """
 
     __slots__ = ("_path", "_sizes")
@@ -219,6 +220,8 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
                         continue
                     raise
                 name = f"{above}/{entry.name}" if above else entry.name
+                if name == MANIFEST:
+                    continue
                 identity = (status.st_dev, status.st_ino)
                 if stat.S_ISREG(status.st_mode):
                     yield name, status.st_size

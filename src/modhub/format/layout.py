@@ -12,6 +12,7 @@ from modhub.format.protos import ModuleDef
 __all__ = [
     "ASSETS",
     "BUNDLE",
+    "MANIFEST",
     "MODULE_DEF",
     "MODULE_DEF_BYTES",
     "SAVED_MODEL",
@@ -25,6 +26,8 @@ SAVED_MODEL = "saved_model.pb"
 VARIABLES = "variables"
 BUNDLE = "variables/variables"
 ASSETS = "assets"
+# What the cache knows of a directory it keeps; no file of the module.
+MANIFEST = ".modhub-manifest.json"
 
 # ModuleDef(format=FORMAT_V3): the only content that was ever published.
 MODULE_DEF_BYTES = b"\x08\x03"

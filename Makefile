@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 RUN = .venv/bin/python
 
-.PHONY: help demo test test-bare test-peer test-matrix fuzz lint format types bench capabilities ops lock clean
+.PHONY: help demo test test-bare test-peer test-matrix torture fuzz lint format types bench capabilities ops lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,11 @@ test-bare: .venv-bare/.ready ## run the tests that need no TensorFlow where ther
 fuzz: .venv/.ready ## feed damaged and random bytes to the readers for some minutes (EXAMPLES=20000)
 	@MODHUB_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest $$(grep -rl --include='test_*.py' MODHUB_FUZZ_EXAMPLES tests)
 EXAMPLES ?= 20000
+
+torture: .venv/.ready ## kill downloads and flip bits in the cache, KILLS and FLIPS times (1000)
+	@$(RUN) -m tests.cache.torture --kills $(KILLS) --flips $(FLIPS)
+KILLS ?= 1000
+FLIPS ?= 1000
 
 test-peer: .venv/.ready .venv-peer/.ready ## compare with tensorflow_hub, run beside it (Python 3.11)
 	@MODHUB_PEER_PYTHON="$(CURDIR)/.venv-peer/bin/python" $(RUN) -m pytest tests/peer
@@ -63,6 +68,7 @@ bench: .venv-bench/.ready .venv-hub/.ready .venv-bare/.ready ## time modhub, and
 	@.venv-bench/bin/python benchmarks/run.py
 	@.venv-bench/bin/python benchmarks/tf2.py --python .venv-hub/bin/python
 	@.venv-bare/bin/python benchmarks/inspection.py
+	@.venv-bench/bin/python benchmarks/download.py
 
 capabilities: .venv/.ready .venv-hub/.ready ## test what modhub and tensorflow_hub can do, and write docs/capabilities.md
 	@$(RUN) -m tests.capabilities.table --peer .venv-hub/bin/python

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_MODULES = ROOT.parent / "shared" / "modules"
+_OF_THE_SUITE = ("MODHUB_FUZZ_EXAMPLES", "MODHUB_PEER_PYTHON")
 
 # Tests are imported by path (importlib mode), and what they share as `tests.constructions`.
 sys.path.insert(0, str(ROOT))
@@ -25,6 +27,18 @@ def shared_modules() -> Path:
     if not SHARED_MODULES.is_dir():
         pytest.skip("../shared/modules is not here")
     return SHARED_MODULES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests, and the processes that they start, away from the cache and the settings of who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("MODHUB_", "TFHUB_"))]:
+            if name not in _OF_THE_SUITE:
+                patch.delenv(name)
+        patch.setenv("TFHUB_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("MODHUB_CONFIG", "")
+        yield
 
 
 # TensorFlow is imported inside the fixtures: the tests that do without it must stay quick to start.

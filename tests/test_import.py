@@ -15,6 +15,8 @@ PUBLIC = [
     "add_signature",
     "attach_image_module_info",
     "attach_message",
+    "cache",
+    "configure",
     "create_module_spec",
     "create_module_spec_from_saved_model",
     "diff",
@@ -30,7 +32,18 @@ PUBLIC = [
     "resolve",
     "scan",
 ]
-WITHOUT_TENSORFLOW = ["ImageModuleInfo", "__version__", "diff", "errors", "inspect", "lint", "resolve", "scan"]
+WITHOUT_TENSORFLOW = [
+    "ImageModuleInfo",
+    "__version__",
+    "cache",
+    "configure",
+    "diff",
+    "errors",
+    "inspect",
+    "lint",
+    "resolve",
+    "scan",
+]
 
 # Names of tensorflow_hub that this version does not have.
 ABSENT = [
@@ -88,7 +101,7 @@ def test_a_star_import_gives_the_public_names():
 
 @pytest.mark.parametrize("name", ["Modules", "add_signatures"])
 def test_a_misspelt_name_gets_a_suggestion(name):
-    with pytest.raises(AttributeError, match=r"Known names: .*'load', .*\. Did you mean '\w+'\?$"):
+    with pytest.raises(AttributeError, match=r"Known names: .*'inspect', .*\. Did you mean '\w+'\?$"):
         getattr(hub, name)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from modhub._version import __version__
 
 if TYPE_CHECKING:
-    from modhub import errors
+    from modhub import cache, errors
     from modhub.authoring import (
         ModuleSpec,
         add_signature,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from modhub.keras import KerasLayer
     from modhub.loaded import LoadedModule, load
     from modhub.module import Module
+    from modhub.settings import configure
 
 __all__ = [
     "ImageModuleInfo",
@@ -47,6 +48,8 @@ __all__ = [
     "add_signature",
     "attach_image_module_info",
     "attach_message",
+    "cache",
+    "configure",
     "create_module_spec",
     "create_module_spec_from_saved_model",
     "diff",
@@ -72,6 +75,7 @@ _ROOM_OF = {
     "add_signature": "modhub.authoring",
     "attach_image_module_info": "modhub.authoring",
     "attach_message": "modhub.authoring",
+    "configure": "modhub.settings",
     "create_module_spec": "modhub.authoring",
     "create_module_spec_from_saved_model": "modhub.authoring",
     "diff": "modhub.inspection.diff",
@@ -92,8 +96,8 @@ _ROOM_OF = {
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name == "errors":
-            return importlib.import_module("modhub.errors")
+        if name in ("cache", "errors"):
+            return importlib.import_module(f"modhub.{name}")
         if name not in _ROOM_OF:
             raise _no_such_attribute(name)
         try:

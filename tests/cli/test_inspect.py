@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modhub.cli.inspection_text import size_text
+from modhub.cli.amounts import size_text
 from modhub.format import BundleWriter
 from modhub.format.protos import ModuleAttachment, SavedModel, VariableDef
 from modhub.inspection.inspect import inspect

@@ -51,7 +51,7 @@ def test_limits_let_what_they_name_pass(tmp_path: Path) -> None:
 def test_the_ratio_counts_only_for_what_is_large(tmp_path: Path) -> None:
     write_bomb(tmp_path / "bomb", 2**22, header(b"zeros", 2**22 - 1024))
     assert contents(tmp_path / "bomb") == {"zeros": bytes(2**22 - 1024)}
-    with pytest.raises(CorruptModuleError, match=r"more than 200 times its \d+ bytes \(Limits.ratio\)"):
+    with pytest.raises(CorruptModuleError, match=r"more than 200 times its \d+ bytes, which is refused"):
         contents(tmp_path / "bomb", Limits(ratio_from=2**20))
 
 
@@ -91,7 +91,7 @@ def test_a_bomb_is_stopped_and_takes_no_memory(tmp_path: Path, size: int) -> Non
     size_field = size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     write_bomb(tmp_path / "bomb", 2**30 if size < 2**30 else 2**27, header(b"zeros", size_field))
     _, message, mebibytes = measured(tmp_path / "bomb")
-    assert "Limits." in message
+    assert "unpacks to more than" in message
     assert mebibytes < 8
     if size < 2**30:
         # With the limits lifted it is read to its end.
@@ -136,5 +136,5 @@ def test_long_names_in_many_directories_take_little_memory(tmp_path: Path) -> No
         for number in range(100_000):
             file.write(pax(record(b"path", b"/".join([b"%06d" % number] * 30))) + header(b"x"))
     _, message, mebibytes = measured(tmp_path / "many", ratio=10**4)
-    assert "Limits." in message
+    assert "names of more than" in message
     assert mebibytes < 30

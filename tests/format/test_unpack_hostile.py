@@ -65,7 +65,7 @@ def test_a_bomb_is_stopped_early(tmp_path: Path, announced: bool) -> None:
     write_bomb(tmp_path / "bomb", 2**28, header(b"zeros", 2**28 - 1024))
     data = (tmp_path / "bomb").read_bytes()
     (tmp_path / "target").mkdir()
-    with pytest.raises(CorruptModuleError, match=r"more than 200 times its \d+ bytes \(Limits.ratio\)"):
+    with pytest.raises(CorruptModuleError, match=r"more than 200 times its \d+ bytes, which is refused"):
         unpack(Pieces(data), "a bomb", tmp_path / "target", packed_size=len(data) if announced else None)
     written = sum(path.stat().st_size for path in (tmp_path / "target").iterdir())
     # What is announced is known from the start; else so much is taken, and the ratio of what came.
@@ -78,7 +78,7 @@ def test_zeros_at_the_start_are_taken_where_the_size_is_announced(tmp_path: Path
     (tmp_path / "target").mkdir()
     unpacked = unpack(Pieces(data, (1000,)), "it", tmp_path / "target", limits, packed_size=len(data))
     assert list(unpacked.files) == ["noise", "zeros"]
-    with pytest.raises(CorruptModuleError, match=r"\(Limits.ratio\)"):
+    with pytest.raises(CorruptModuleError, match="times its"):
         unpack_bytes(data, tmp_path / "other", limits, sizes=(1000,))
 
 

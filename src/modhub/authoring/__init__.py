@@ -8,7 +8,12 @@ from modhub.authoring.images import (
     get_image_module_info,
     get_num_image_channels,
 )
-from modhub.authoring.load import create_module_spec_from_saved_model, load_module_spec, saved_model_as_it_is
+from modhub.authoring.load import (
+    create_module_spec_from_saved_model,
+    load_module_spec,
+    module_spec_of,
+    saved_model_as_it_is,
+)
 from modhub.authoring.publish import Value, publish, published_variant, write_values
 from modhub.authoring.spec import ModuleSpec, attached_message
 
@@ -25,6 +30,7 @@ __all__ = [
     "get_image_module_info",
     "get_num_image_channels",
     "load_module_spec",
+    "module_spec_of",
     "publish",
     "published_variant",
     "saved_model_as_it_is",

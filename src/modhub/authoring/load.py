@@ -18,7 +18,7 @@ from modhub.format import ASSETS, BUNDLE, Bundle, check_constants, read_bundle, 
 from modhub.handles import find_directory
 from modhub.inspection.trust import check_trust
 
-__all__ = ["create_module_spec_from_saved_model", "load_module_spec", "saved_model_as_it_is"]
+__all__ = ["create_module_spec_from_saved_model", "load_module_spec", "module_spec_of", "saved_model_as_it_is"]
 
 _keys = tf.compat.v1.GraphKeys
 # Collections of a SavedModel that a module never has: a reader of modules runs no init op and counts no steps.
@@ -33,7 +33,7 @@ def load_module_spec(path: str | os.PathLike[str], *, trust: bool | None = None)
     The checkpoint's index is verified now; its values are when a `Module` first needs them.
 
     Args:
-      path: the module's directory, or a URL that is in the cache.
+      path: the module's handle, see `modhub.resolve`: a directory, an archive, or a URL.
       trust: whether to load what a scan refuses (see docs/scan.md): True loads it, False refuses it, None refuses it
         from a URL and warns of it from a local path.
 
@@ -42,6 +42,7 @@ def load_module_spec(path: str | os.PathLike[str], *, trust: bool | None = None)
 
     Raises:
       HandleNotFoundError: the path does not exist (also a `tf.errors.NotFoundError`).
+      DownloadError, CacheError and others: see `modhub.resolve`.
       NotAModuleError: it is a directory of another kind; the message says which, and what reads it.
       UnsupportedFormatError: it needs features that this version does not know.
       CorruptModuleError: a file is truncated or altered.
@@ -49,10 +50,20 @@ def load_module_spec(path: str | os.PathLike[str], *, trust: bool | None = None)
       UntrustedModuleError: it can do more than compute, and is not trusted.
     """
     with tensorflow_classes():
-        directory = find_directory(_as_handle(path))
-        read_module_def(directory)
-        saved_model = _read(directory)
-        return _trusted(path, trust, _describe(directory, saved_model), saved_model)
+        return module_spec_of(find_directory(_as_handle(path)), handle=path, trust=trust)
+
+
+def module_spec_of(directory: Path, *, handle: str | os.PathLike[str], trust: bool | None) -> ModuleSpec:
+    """Return the spec of the module in a directory.
+
+    Args:
+      directory: where it is.
+      handle: what the user named.
+      trust: as for `load_module_spec`, whose errors it raises.
+    """
+    read_module_def(directory)
+    saved_model = _read(directory)
+    return _trusted(handle, trust, _describe(directory, saved_model), saved_model)
 
 
 def create_module_spec_from_saved_model(
@@ -68,7 +79,7 @@ def create_module_spec_from_saved_model(
     init ops and savers of the SavedModel are ignored.
 
     Args:
-      saved_model_path: the SavedModel's directory.
+      saved_model_path: the SavedModel's handle, see `modhub.resolve`.
       drop_collections: names of graph collections to do without.
       trust: as for `load_module_spec`.
 

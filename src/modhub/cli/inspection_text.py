@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from modhub.cli.amounts import size_text
 from modhub.cli.text import shown
 from modhub.format.names import show_tags
 
@@ -12,28 +13,11 @@ if TYPE_CHECKING:
     from modhub.format.statistics import VariableStatistics
     from modhub.inspection.description import Inspection, SignatureDescription, VariableDescription, VariantDescription
 
-__all__ = ["files_text", "inspection_text", "ops_text", "size_text", "variables_text"]
+__all__ = ["files_text", "inspection_text", "ops_text", "variables_text"]
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 # The cells of these columns are numbers, which are compared by their last digits.
 _NUMBERS = frozenset({"elements", "bytes", "size", "nodes", "zeros", "NaN", "inf"})
 _MOST_NAMES = 1
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes for people, in powers of 1000.
-
-    Example:
-      >>> size_text(1), size_text(1_234_567)
-      ('1 byte', '1.2 MB')
-    """
-    if count < 1000:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    size, power = float(count), 0
-    # What would be rounded to 1000 of a unit is 1 of the next.
-    while size >= 999.95 and power < len(_UNITS) - 1:
-        size, power = size / 1000, power + 1
-    return f"{size:.1f} {_UNITS[power]}"
 
 
 def inspection_text(inspection: Inspection, variants: Sequence[VariantDescription]) -> list[list[str]]:

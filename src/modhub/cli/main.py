@@ -10,25 +10,22 @@ from collections.abc import Iterator, Sequence
 import click
 
 from modhub._version import __version__
+from modhub.cli.commands import COMMANDS
 from modhub.cli.failures import BAD_USAGE, BROKEN_PIPE, INTERRUPTED, OK, describe, wants_traceback, warnings_in_lines
-from modhub.cli.group import COMPLETION_VARIABLE, HELP_NAMES, LazyGroup
+from modhub.cli.group import COMPLETION_VARIABLE, LazyGroup
 from modhub.cli.text import escape_what_cannot_be_written
 
 __all__ = ["cli", "main"]
 
 
-@click.group(cls=LazyGroup, context_settings=HELP_NAMES, invoke_without_command=True)
+@click.group(cls=LazyGroup, commands_table=COMMANDS)
 @click.version_option(__version__, prog_name="modhub", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli() -> None:
     """Look at, check and run TF1 Hub modules.
 
     `modhub COMMAND --help` says more about a command, with examples. The exit status is 0 when all is well, 1 when a
     command that looks for problems or differences found some, and 2 when it could not do what was asked.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        ctx.exit(BAD_USAGE)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -97,9 +97,9 @@ def command(
     trust: bool,
     in_json: bool,
 ) -> None:
-    """Compute a signature of the module in the directory PATH.
+    """Compute a signature of the module PATH.
 
-    PATH is a TF1 Hub module, a TF1 SavedModel or a TF2 SavedModel.
+    PATH is a directory, an archive or a URL of a TF1 Hub module, a TF1 SavedModel or a TF2 SavedModel.
     """
     if target is not None and in_json:
         raise click.UsageError("--json prints the outputs, and -o writes them to a file: choose one.")

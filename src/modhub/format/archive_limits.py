@@ -43,9 +43,9 @@ class Limits:
           ValueError: it is too long.
         """
         if unpacked > self.bytes:
-            raise ValueError(f"it unpacks to more than {self.bytes} bytes (Limits.bytes)")
+            raise ValueError(f"it unpacks to more than {self.bytes} bytes, the most that is accepted")
         if unpacked > max(self.ratio_from, self.ratio * packed):
-            raise ValueError(f"it unpacks to more than {self.ratio} times its {packed} bytes (Limits.ratio)")
+            raise ValueError(f"it unpacks to more than {self.ratio} times its {packed} bytes, which is refused")
 
 
 DEFAULT_LIMITS = Limits()

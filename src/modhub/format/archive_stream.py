@@ -175,7 +175,7 @@ def findings(where: str) -> Iterator[None]:
         raise CorruptModuleError(f"{where!r} cannot be read: {error}.") from error
     except ValueError as error:
         raise CorruptModuleError(
-            f"The archive {where!r} cannot be used: {error}. Download it again, or unpack it if you trust it."
+            f"The archive {where!r} cannot be used: {error}. If every copy of it is so, tell its publisher."
         ) from error
 
 

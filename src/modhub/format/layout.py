@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
 from modhub.errors import CorruptModuleError, HandleNotFoundError, NotAModuleError, UnsupportedFormatError
-from modhub.format.protos import ModuleDef
 
 __all__ = [
     "ASSETS",
@@ -95,6 +92,11 @@ def _refuse(path: str, data: bytes) -> None:
         raise CorruptModuleError(damaged.format("it is empty"))
     if len(data) > _MOST_BYTES:
         raise CorruptModuleError(damaged.format(f"it has more than {_MOST_BYTES} bytes"))
+    # Here, so that who needs only names does not pay for protobuf.
+    from google.protobuf.message import DecodeError
+
+    from modhub.format.protos import ModuleDef
+
     module_def = ModuleDef()
     try:
         module_def.ParseFromString(data)

@@ -6,13 +6,14 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from modhub.errors import CacheError
 from modhub.format.digests import FileDigest
+from modhub.format.syncing import sync_directory, sync_file
 from modhub.format.unpack_workers import Workers
 
 __all__ = ["FileWriter"]
@@ -21,11 +22,8 @@ __all__ = ["FileWriter"]
 _SYNC_EVERY = 2**25
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | _FLAGS
-_DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _FLAGS
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Some file systems, of networks mostly, cannot sync, or not a directory.
-_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 class FileWriter:
@@ -138,26 +136,23 @@ class FileWriter:
 
     def sync_directories(self) -> None:
         """Have the directories synced, so that the names of the files last too."""
-        if self._syncing is not None and os.name == "posix":
+        if self._syncing is not None:
             for name in (*self.directories, ""):
                 self._syncing.call(self._sync_directory, name)
 
     def _sync_data(self, fd: int, name: str) -> None:
         with self._told(name):
-            _sync(fd, getattr(os, "fdatasync", os.fsync))
+            sync_file(fd, getattr(os, "fdatasync", os.fsync))
             self._close(fd)
 
     def _sync_file(self, fd: int, name: str) -> None:
         with self._told(name):
-            _sync(fd, os.fsync)
+            sync_file(fd)
             self._close(fd)
 
     def _sync_directory(self, name: str) -> None:
         with self._told(name):
-            fd = os.open(self._root / name, _DIRECTORY)
-            self._open.add(fd)
-            _sync(fd, os.fsync)
-            self._close(fd)
+            sync_directory(self._root / name)
 
     def _close(self, fd: int) -> None:
         # Before it is tried: a number that is closed, even with an error, may be another file's.
@@ -176,14 +171,6 @@ class FileWriter:
             raise CacheError(
                 f"{str(self._root / name)!r} cannot be written: {error}. {hint}, or use another cache directory."
             ) from error
-
-
-def _sync(fd: int, function: Callable[[int], None]) -> None:
-    try:
-        function(fd)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 
-__all__ = ["Workers"]
+from modhub.errors import CacheError
+
+__all__ = ["Workers", "start_thread"]
 
 _Call = tuple[Callable[..., None], tuple[object, ...]]
 
@@ -40,8 +42,12 @@ class Workers:
         self._threads = [Thread(target=self._run, name="modhub-unpack", daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Workers:
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                start_thread(thread)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -87,3 +93,17 @@ class Workers:
             # What it holds is not to wait for the next call.
             del call
             self._free.put(None)
+
+
+def start_thread(thread: Thread) -> None:
+    """Start a thread.
+
+    Raises:
+      CacheError: the system has none left.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise CacheError(
+            "Unpacking takes threads, and the system starts no more. End other programs, or raise its limit (ulimit)."
+        ) from error

@@ -2,107 +2,126 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from modhub import errors
+from modhub.cache.names import PIN
+from modhub.settings.redact import shown
 
-__all__ = ["find_directory", "find_path", "is_url", "resolve"]
+__all__ = ["PIN_FORM", "Handle", "is_url", "parse_handle"]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+PIN_FORM = "A pin is '#sha256=' and the 64 hexadecimal digits of a SHA-256."
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+# A user before an http(s) host is a token mostly; elsewhere ("sftp://user@host/") it is none without a password.
+_HAS_SECRET = re.compile(r"(?i:https?)://[^/?#]*@|[^:/]+://[^/?#@]*:[^/?#]*@")
 
 
-def resolve(handle: str | os.PathLike[str]) -> str:
-    """Return the path of the local directory that a handle names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """A handle taken apart.
 
-    Args and errors are those of `find_directory`.
-
-    Example:
-      >>> os.path.isabs(resolve("."))
-      True
+    Attributes:
+      text: as it was written, but for the pin; what an entry of the cache is named after.
+      path: of a local directory or archive, absolute; None for a URL.
+      sha256: the digest that it is pinned to; None where it is not.
     """
-    return str(find_directory(handle))
+
+    text: str
+    path: Path | None
+    sha256: str | None
 
 
-def find_directory(handle: str | os.PathLike[str]) -> Path:
-    """Return the local directory that a handle names.
+def parse_handle(handle: str | os.PathLike[str]) -> Handle:
+    """Take a handle apart.
 
     Args:
-      handle: as for `find_path`, but no archive.
-
-    Returns:
-      The directory's absolute path.
+      handle: a path, in which a leading "~" is the user's home; a "file://" URL, which is one too; or another URL. At
+        its end may stand "#sha256=" and 64 hexadecimal digits: the digest of the archive, or of all files.
 
     Raises:
-      HandleNotFoundError: it does not exist, is a file, or is a URL that is not in the cache.
+      InvalidArgumentError: it is neither a string nor a path, the digest is none, or there is a password in it.
+      HandleNotFoundError: it is empty, or names no path of this machine.
 
     Example:
-      >>> find_directory(".").is_absolute()
+      >>> parse_handle("https://example.com/module/1").path is None
       True
-    """
-    path = find_path(handle)
-    if not path.is_dir():
-        raise errors.HandleNotFoundError(
-            f"{os.fspath(handle)!r} is a file, and a module is a directory: unpack it, and pass its directory."
-        )
-    return path
-
-
-def find_path(handle: str | os.PathLike[str]) -> Path:
-    """Return the local directory or archive that a handle names.
-
-    Args:
-      handle: a path; a leading "~" is the user's home. Or a URL that tensorflow_hub has downloaded to
-        `TFHUB_CACHE_DIR`.
-
-    Returns:
-      The absolute path.
-
-    Raises:
-      HandleNotFoundError: it does not exist, or is a URL that is not in the cache; this version does not download.
-      InvalidArgumentError: it is neither a string nor a path.
+      >>> parse_handle("file:///srv/modules/text").path
+      PosixPath('/srv/modules/text')
     """
     text = os.fspath(handle) if isinstance(handle, str | os.PathLike) else handle
     if not isinstance(text, str):
         raise errors.InvalidArgumentError(f"{handle!r} is no handle: pass a string or a path.")
-    if is_url(text):
-        return _cached(text)
+    text, pin, digest = text.partition(PIN)
+    if (pin and not _DIGEST.fullmatch(digest)) or (not pin and _URL.match(text) and "#" in text):
+        raise errors.InvalidArgumentError(
+            f"{shown(text + pin + digest)!r} has something else than a pin after the '#'. {PIN_FORM}"
+        )
     if not text:
-        raise errors.HandleNotFoundError("The handle is an empty string. Pass the path of a module's directory.")
-    try:
-        path = Path(text).expanduser().absolute()
-        if not path.exists():
-            raise errors.HandleNotFoundError(f"{text!r} does not exist. {_siblings(path)}")
-    except (OSError, RuntimeError, ValueError) as error:  # no such user, no permission, a name too long, a null byte
-        if isinstance(error, errors.ModhubError):
-            raise
-        raise errors.HandleNotFoundError(f"{text!r} cannot be looked up: {error}.") from error
-    return path
+        raise errors.HandleNotFoundError(
+            "The handle is an empty string. Pass the path of a module's directory, or a URL."
+        )
+    # A path on Linux is any bytes, which Python shows as surrogates. Nothing else has them.
+    if not _is_unicode(text) and (_URL.match(text) or not _is_path(text)):
+        raise errors.HandleNotFoundError(f"{text!r} holds half a character (a surrogate), which no path or URL does.")
+    found = _URL.match(text)
+    is_file = found is not None and found["scheme"].lower() == "file"
+    if found is not None and _HAS_SECRET.match(text):
+        raise errors.InvalidArgumentError(
+            f"{shown(text)!r} has a user name or a password in it, and handles are kept in clear text: in the cache, "
+            "in lock files, in code. Put it into ~/.netrc or MODHUB_TOKENS instead."
+        )
+    path = _file_path(text) if is_file else _local_path(text) if found is None else None
+    return Handle(text=text, path=path, sha256=digest.lower() or None)
 
 
 def is_url(handle: str | os.PathLike[str]) -> bool:
-    """Tell whether a handle is a URL: what it names comes from another machine."""
-    return _URL.match(os.fspath(handle)) is not None
+    """Tell whether a handle is a URL, and not of a file: what it names comes from another machine.
+
+    Example:
+      >>> is_url("https://example.com/module/1"), is_url("file:///srv/module"), is_url("./module")
+      (True, False, False)
+    """
+    found = _URL.match(os.fspath(handle))
+    return found is not None and found["scheme"].lower() != "file"
 
 
-def _cached(url: str) -> Path:
-    """Return where tensorflow_hub keeps the module of a URL: below the SHA-1 of the URL as it was written."""
-    cache = os.environ.get("TFHUB_CACHE_DIR")
-    if cache:
-        path = Path(cache).expanduser().absolute() / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()
-        if path.is_dir() and any(path.iterdir()):
-            return path
-    where = f"it is not in TFHUB_CACHE_DIR={cache!r}" if cache else "TFHUB_CACHE_DIR is not set"
-    raise errors.HandleNotFoundError(
-        f"{url!r} is a URL, and this version of modhub reads local directories ({where}): download the module, unpack "
-        "it, and pass its directory."
-    )
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _siblings(path: Path) -> str:
-    """Say what is there instead, in the nearest directory above that exists."""
-    near = next((parent for parent in path.parents if parent.exists()), Path("/"))
-    listing = [entry.name for entry in near.iterdir()] if near.is_dir() else []
-    return errors.accepted(path.relative_to(near).parts[0], listing, f"entries of {near}")
+def _is_path(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _local_path(text: str) -> Path:
+    try:
+        path = Path(text).expanduser().absolute()
+        return path.resolve() if ".." in path.parts else path
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, no current directory
+        raise errors.HandleNotFoundError(f"{text!r} cannot be looked up: {error}.") from error
+
+
+def _file_path(text: str) -> Path:
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise errors.HandleNotFoundError(f"{text!r} is no URL: {error}.") from error
+    if parts.netloc.lower() not in ("", "localhost") or not parts.path.startswith("/"):
+        raise errors.HandleNotFoundError(
+            f"{text!r} names no file of this machine. Write file:///absolute/path, with three slashes."
+        )
+    return Path(unquote(parts.path))

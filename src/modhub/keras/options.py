@@ -153,10 +153,10 @@ class Options:
 
 
 def as_found(handle: str) -> str:
-    """Return a handle, as an `AbsentHandle` if it names nothing any more."""
+    """Return a handle, as an `AbsentHandle` if it names nothing any more, or nothing that can be fetched."""
     try:
         find_directory(handle)
-    except errors.HandleNotFoundError:
+    except (errors.HandleNotFoundError, errors.DownloadError):
         return AbsentHandle(handle)
     return handle
 

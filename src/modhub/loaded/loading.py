@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from modhub import errors
-from modhub.authoring import ModuleSpec, load_module_spec, saved_model_as_it_is
+from modhub.authoring import ModuleSpec, module_spec_of, saved_model_as_it_is
 from modhub.core import as_tag_set, check_eager, tensorflow_classes
 from modhub.format import MODULE_DEF, SAVED_MODEL, read_module_def
 from modhub.handles import find_directory
@@ -35,7 +35,8 @@ def load(
     """Load a module or a SavedModel for eager execution.
 
     Args:
-      handle: the path of a published module, of a TF1 SavedModel or of a TF2 SavedModel; or a `ModuleSpec`.
+      handle: of a published module, of a TF1 SavedModel or of a TF2 SavedModel: a directory, an archive or a URL, see
+        `modhub.resolve`; or a `ModuleSpec`.
       tags: of a module, the tags of the one graph variant to use, as a set or a list. Without any it is the variant
         without tags, of a TF1 SavedModel {"serve"}, and in calls with `training=True` {"train"} where there is one.
         Of a TF2 SavedModel what `tf.saved_model.load` takes.
@@ -57,7 +58,7 @@ def load(
       UnknownVariantError: the module has no variant with these tags.
       InvalidArgumentError: an argument is of the wrong kind, or matches nothing.
       UntrustedModuleError: it can do more than compute, and is not trusted.
-      CorruptModuleError: a file is altered; see `load_module_spec` for the other errors of a module.
+      CorruptModuleError: a file is altered; see `load_module_spec` and `modhub.resolve` for the others.
 
     Example:
       >>> import modhub as hub, tempfile, tensorflow as tf
@@ -81,8 +82,9 @@ def load(
         raise errors.InvalidArgumentError(f"Expected a string or a path as a handle, got {handle!r}.")
     with tensorflow_classes():
         directory = find_directory(handle)
-    if (directory / MODULE_DEF).exists():
-        return LoadedModule(load_module_spec(os.fspath(handle), trust=trust), tags, trainable)
+        spec = module_spec_of(directory, handle=handle, trust=trust) if (directory / MODULE_DEF).exists() else None
+    if spec is not None:
+        return LoadedModule(spec, tags, trainable)
     spec = _tf1_saved_model(directory, handle, trust)
     if spec is not None:
         wanted = as_tag_set(tags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modhub.cache.names import key_of
 from modhub.format import BUNDLE, BundleWriter, new_module_directory
 from modhub.format.protos import MetaGraphDef, SavedModel, VariableDef
 
@@ -30,7 +32,7 @@ try:
     runpy.run_module("modhub", run_name="__main__", alter_sys=True)
 except SystemExit as done:
     status = done.code
-heavy = sorted({"numpy", "tensorflow", "importlib.metadata"} & set(sys.modules))
+heavy = sorted({"numpy", "tensorflow", "importlib.metadata", "requests", "ssl", "http.client"} & set(sys.modules))
 peak = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print("MEASURED", status, int(peak[0]) // 1024, *heavy, file=sys.stderr)
 """
@@ -91,3 +93,17 @@ def test_a_module_of_500_megabytes_takes_no_more(half_a_gigabyte: Path, command:
     assert output
     assert heavy == []
     assert peak <= MOST_MEGABYTES
+
+
+def test_a_url_in_the_cache_takes_no_network(
+    shared_modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://models.example.com/text/1"
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    shutil.copytree(shared_modules / "genuine" / "nnlm_ref" / "module", tmp_path / key_of(url))
+    assert measured("cache", "verify", url)[0] == 0
+    for arguments in (["inspect", url], ["cache", "ls"], ["pull", url]):
+        status, peak, heavy, output = measured(*arguments)
+        assert (status, heavy) == (0, [])
+        assert output
+        assert peak <= MOST_MEGABYTES

@@ -38,7 +38,7 @@ KILLS ?= 1000
 FLIPS ?= 1000
 
 test-peer: .venv/.ready .venv-peer/.ready ## compare with tensorflow_hub, run beside it (Python 3.11)
-	@MODHUB_PEER_PYTHON="$(CURDIR)/.venv-peer/bin/python" $(RUN) -m pytest tests/peer
+	@MODHUB_PEER_PYTHON="$(CURDIR)/.venv-peer/bin/python" $(RUN) -m pytest tests/peer tests/columns/test_peer.py
 
 test-matrix: .venv-oldest/.ready .venv/.ready ## run the tests on the oldest and on the newest TensorFlow
 	@set -e; for venv in .venv-oldest .venv; do \
@@ -69,6 +69,7 @@ bench: .venv-bench/.ready .venv-hub/.ready .venv-bare/.ready ## time modhub, and
 	@.venv-bench/bin/python benchmarks/tf2.py --python .venv-hub/bin/python
 	@.venv-bare/bin/python benchmarks/inspection.py
 	@.venv-bench/bin/python benchmarks/download.py
+	@.venv-bench/bin/python benchmarks/text_embeddings.py
 
 capabilities: .venv/.ready .venv-hub/.ready ## test what modhub and tensorflow_hub can do, and write docs/capabilities.md
 	@$(RUN) -m tests.capabilities.table --peer .venv-hub/bin/python

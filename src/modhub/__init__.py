@@ -26,7 +26,18 @@ if TYPE_CHECKING:
         load_module_spec,
     )
     from modhub.authoring.from_tf2 import export_module
+    from modhub.columns import (
+        image_embedding_column,
+        sparse_text_embedding_column,
+        text_embedding_column,
+        text_embedding_column_v2,
+    )
     from modhub.evaluate import eval_function_for_module
+    from modhub.export.callback import ModuleExportCallback
+    from modhub.export.hook import ModuleExportHook
+    from modhub.export.latest import export_latest
+    from modhub.export.registered import register_module_for_export
+    from modhub.export.text.exporting import export_text_embeddings
     from modhub.format import ImageModuleInfo
     from modhub.handles import resolve
     from modhub.inspection.diff import diff
@@ -43,6 +54,8 @@ __all__ = [
     "KerasLayer",
     "LoadedModule",
     "Module",
+    "ModuleExportCallback",
+    "ModuleExportHook",
     "ModuleSpec",
     "__version__",
     "add_signature",
@@ -55,15 +68,22 @@ __all__ = [
     "diff",
     "errors",
     "eval_function_for_module",
+    "export_latest",
     "export_module",
+    "export_text_embeddings",
     "get_expected_image_size",
     "get_num_image_channels",
+    "image_embedding_column",
     "inspect",
     "lint",
     "load",
     "load_module_spec",
+    "register_module_for_export",
     "resolve",
     "scan",
+    "sparse_text_embedding_column",
+    "text_embedding_column",
+    "text_embedding_column_v2",
 ]
 
 _ROOM_OF = {
@@ -71,6 +91,8 @@ _ROOM_OF = {
     "KerasLayer": "modhub.keras",
     "LoadedModule": "modhub.loaded",
     "Module": "modhub.module",
+    "ModuleExportCallback": "modhub.export.callback",
+    "ModuleExportHook": "modhub.export.hook",
     "ModuleSpec": "modhub.authoring",
     "add_signature": "modhub.authoring",
     "attach_image_module_info": "modhub.authoring",
@@ -80,15 +102,22 @@ _ROOM_OF = {
     "create_module_spec_from_saved_model": "modhub.authoring",
     "diff": "modhub.inspection.diff",
     "eval_function_for_module": "modhub.evaluate",
+    "export_latest": "modhub.export.latest",
     "export_module": "modhub.authoring.from_tf2",
+    "export_text_embeddings": "modhub.export.text.exporting",
     "get_expected_image_size": "modhub.authoring",
     "get_num_image_channels": "modhub.authoring",
+    "image_embedding_column": "modhub.columns",
     "inspect": "modhub.inspection.inspect",
     "lint": "modhub.inspection.lint",
     "load": "modhub.loaded",
     "load_module_spec": "modhub.authoring",
+    "register_module_for_export": "modhub.export.registered",
     "resolve": "modhub.handles",
     "scan": "modhub.inspection.scan.scanning",
+    "sparse_text_embedding_column": "modhub.columns",
+    "text_embedding_column": "modhub.columns",
+    "text_embedding_column_v2": "modhub.columns",
 }
 
 

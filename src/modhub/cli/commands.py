@@ -28,6 +28,9 @@ COMMANDS: dict[str, Entry] = {
     "diff": Entry(module="modhub.cli.diff", help="Compare two modules: signatures, variables, assets, ops."),
     "pull": Entry(module="modhub.cli.pull", help="Fetch modules into the cache, and print where they are."),
     "cache": Entry(module="modhub.cli.cache", help="List, check, remove and pack what is in the cache."),
+    "export-text-embeddings": Entry(
+        module="modhub.cli.export_text_embeddings", help="Make a module that embeds texts, of a file of word vectors."
+    ),
     "completion": Entry(module="modhub.cli.completion", help="Print the script that completes commands in a shell."),
     "run-signature": Entry(module="modhub.cli.run_signature", help="Compute a signature of a module on given values."),
 }

@@ -1,6 +1,7 @@
-"""The private TensorFlow symbols that modhub needs, all of them, each with its reason.
+"""The private TensorFlow symbols that modhub needs, each with its reason.
 
-Tried on TensorFlow 2.18 to 2.21. Nothing else in modhub imports from `tensorflow.python`.
+Tried on TensorFlow 2.18 to 2.21. Those of feature columns are in `columns/_tensorflow.py`; nothing else in modhub
+imports from `tensorflow.python`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeAlias
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["BundleWriter"]
+__all__ = ["BundleRows", "BundleWriter"]
 
 Array: TypeAlias = "npt.NDArray[Any] | np.generic | bytes | bytearray | memoryview"
 
@@ -46,7 +47,7 @@ class BundleWriter:
       (2, 3)
     """
 
-    __slots__ = ("_crc", "_file", "_offset", "_prefix", "_rows", "_sliced")
+    __slots__ = ("_crc", "_file", "_offset", "_open", "_prefix", "_rows", "_sliced")
 
     _file: BinaryIO
 
@@ -59,6 +60,8 @@ class BundleWriter:
         self._prefix = prefix
         self._offset = 0
         self._crc = 0
+        # The name of the tensor that is being written in pieces; nothing may come between them.
+        self._open: str | None = None
         self._rows: dict[bytes, Any] = {}
         self._sliced: dict[str, tuple[int, tuple[int, ...], list[Slice]]] = {}
 
@@ -142,7 +145,59 @@ class BundleWriter:
         known[2].append(slice_)
         self._sliced[name] = known
 
+    @contextmanager
+    def rows(self, name: str, dtype: int, width: int) -> Iterator[BundleRows]:
+        """Write a matrix in pieces, for which how many rows it has need not be known before the end.
+
+        Nothing else is written to the bundle before the `with` block of the rows ends.
+
+        Args:
+          name: its name, which no other tensor of the bundle has.
+          dtype: the number of a TensorFlow DataType, not that of strings.
+          width: how many values a row has.
+
+        Yields:
+          What takes the pieces. The tensor is [rows, width], with as many rows as those have.
+
+        Raises:
+          InvalidArgumentError: the name is taken or empty, or no rows are of that type or width.
+
+        Example:
+          >>> import numpy as np, tempfile
+          >>> from modhub.format.bundle import read_bundle
+          >>> with tempfile.TemporaryDirectory() as folder:
+          ...     with BundleWriter(Path(folder, "v")) as writer, writer.rows("w", 1, 3) as rows:
+          ...         rows.write(np.zeros([2, 3], np.float32))
+          ...         rows.write(np.ones([4, 3], np.float32))
+          ...     read_bundle(Path(folder, "v")).entries["w"].shape
+          (6, 3)
+        """
+        self._check_name(name)
+        if name in self._sliced or name.encode() in self._rows:
+            raise InvalidArgumentError(f"Tensor {name!r} is there already.")
+        if dtype not in ITEM_BYTES:
+            raise InvalidArgumentError(f"Tensor {name!r}: rows of the type number {dtype} cannot be written.")
+        if width < 0:
+            raise InvalidArgumentError(f"Tensor {name!r}: a row cannot have {width} values.")
+        offset, self._crc = self._offset, 0
+        rows = BundleRows(name, dtype, width, self._put)
+        self._open = name
+        try:
+            yield rows
+        except BaseException:
+            # Between the tensors of a bundle there is nothing but zeros.
+            self._file.seek(offset)
+            self._file.truncate()
+            self._offset = offset
+            raise
+        finally:
+            rows._close()
+            self._open = None
+        self._add_row(name.encode(), dtype, offset, (rows.count, width))
+
     def _check_name(self, name: str) -> None:
+        if self._open is not None:
+            raise InvalidArgumentError(f"Tensor {name!r} cannot come between the rows of {self._open!r}.")
         # An empty key is the header's, and a first byte of 0 marks a slice.
         if not name or name.startswith("\x00"):
             raise InvalidArgumentError(f"{name!r} cannot be the name of a tensor.")
@@ -164,6 +219,10 @@ class BundleWriter:
             self._put_strings(elements)
         else:
             self._put(data)
+        self._add_row(key, dtype, offset, shape)
+
+    def _add_row(self, key: bytes, dtype: int, offset: int, shape: tuple[int, ...]) -> None:
+        """Note what was written since an offset as a tensor, or a slice of one."""
         row = BundleEntryProto(dtype=dtype, offset=offset, size=self._offset - offset, crc32c=mask(self._crc))
         _set_shape(row, shape)
         self._rows[key] = row
@@ -206,6 +265,45 @@ class BundleWriter:
         header.version.producer = VERSION
         self._rows[HEADER_KEY] = header
         return write_table((key, row.SerializeToString()) for key, row in sorted(self._rows.items(), key=_key))
+
+
+class BundleRows:
+    """Takes the pieces of a matrix, one after the other; `BundleWriter.rows` makes it.
+
+    Attributes:
+      count: how many rows there are so far.
+    """
+
+    __slots__ = ("_dtype", "_name", "_put", "_width", "count")
+
+    def __init__(self, name: str, dtype: int, width: int, put: Callable[[memoryview], None]) -> None:
+        self._name = name
+        self._dtype = dtype
+        self._width = width
+        self._put: Callable[[memoryview], None] | None = put
+        self.count = 0
+
+    def write(self, array: npt.NDArray[Any]) -> None:
+        """Write some rows, without a copy where they lie one after the other.
+
+        Args:
+          array: [some rows, width], of the type of the tensor as for `BundleWriter.add`.
+
+        Raises:
+          InvalidArgumentError: the array is of another type or width, or the tensor is complete.
+        """
+        if self._put is None:
+            raise InvalidArgumentError(f"Tensor {self._name!r} is complete; it takes no more rows.")
+        if array.ndim != 2 or array.shape[1] != self._width:
+            raise InvalidArgumentError(
+                f"Tensor {self._name!r}: an array of shape {list(array.shape)} is not rows of {self._width} values."
+            )
+        data, shape = _raw(self._name, self._dtype, array, None)
+        self._put(data)
+        self.count += shape[0]
+
+    def _close(self) -> None:
+        self._put = None
 
 
 def _key(item: tuple[bytes, Any]) -> bytes:

@@ -1,0 +1,34 @@
+"""A module as the layer that a column keeps, under eager execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["keep", "keras_layer"]
+
+
+def keras_layer(owner: Any, handle: Any, **options: Any) -> Any:
+    """Return a KerasLayer of the Keras that a layer is of.
+
+    Args:
+      owner: the layer, or None.
+      handle: what the KerasLayer is made of.
+      **options: its other arguments.
+    """
+    # Imported here: Keras takes a second, and columns in v1 graphs do without it.
+    if any(base.__module__.startswith("tf_keras.") for base in type(owner).__mro__):
+        from modhub.keras.keras2 import KerasLayer as OfKeras2
+
+        return OfKeras2(handle, **options)
+    from modhub.keras import KerasLayer
+
+    return KerasLayer(handle, **options)
+
+
+def keep(module: Any, name: str, owner: Any) -> None:
+    """Make a layer an attribute of the one that has the column.
+
+    A StateManager puts it into a mapping of TensorFlow's, where checkpoints find it and files of Keras do not.
+    """
+    if owner is not None:
+        setattr(owner, f"_modhub_{name}", module)

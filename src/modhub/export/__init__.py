@@ -1,0 +1,1 @@
+"""Publishing at work: text embeddings, timestamped exports during training, and what exports them."""

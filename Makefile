@@ -26,7 +26,8 @@ test: .venv/.ready ## run the tests on the newest TensorFlow
 	@$(RUN) -m pytest
 
 test-bare: .venv-bare/.ready ## run the tests that need no TensorFlow where there is none
-	@.venv-bare/bin/python -m pytest tests/format tests/inspection tests/lint tests/scan tests/bare
+	@.venv-bare/bin/python -m pytest tests/format tests/inspection tests/lint tests/scan tests/export/text \
+	    tests/bare
 
 fuzz: .venv/.ready ## feed damaged and random bytes to the readers for some minutes (EXAMPLES=20000)
 	@MODHUB_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest $$(grep -rl --include='test_*.py' MODHUB_FUZZ_EXAMPLES tests)
@@ -83,7 +84,7 @@ LOCK = uv pip compile --quiet --upgrade --universal --python-version 3.11 --gene
 lock: ## write requirements/*.txt anew, with today's versions
 	$(LOCK) --override requirements/tf-2.21.0.override pyproject.toml --extra dev --extra demo \
 	    requirements/dev.in -o requirements/dev.txt
-	$(LOCK) --override requirements/tf-2.18.0.override pyproject.toml --extra test \
+	$(LOCK) --override requirements/tf-2.18.0.override pyproject.toml --extra test --extra tf1 \
 	    requirements/oldest.in -o requirements/oldest.txt
 	$(LOCK) --override requirements/tf-2.21.0.override pyproject.toml requirements/bench.in -o requirements/bench.txt
 	$(LOCK) --override requirements/tf-2.21.0.override pyproject.toml requirements/hub.in -o requirements/hub.txt

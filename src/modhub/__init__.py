@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from modhub._version import __version__
 
 if TYPE_CHECKING:
-    from modhub import cache, errors
+    from modhub import cache, compat, errors
     from modhub.authoring import (
         ModuleSpec,
         add_signature,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         text_embedding_column,
         text_embedding_column_v2,
     )
+    from modhub.compat.latest_module_exporter import LatestModuleExporter as LatestModuleExporter  # re-exported
     from modhub.evaluate import eval_function_for_module
     from modhub.export.callback import ModuleExportCallback
     from modhub.export.hook import ModuleExportHook
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from modhub.module import Module
     from modhub.settings import configure
 
+# Not here is LatestModuleExporter, which needs the extra `estimator`: `from modhub import *` has to work without.
 __all__ = [
     "ImageModuleInfo",
     "KerasLayer",
@@ -62,6 +64,7 @@ __all__ = [
     "attach_image_module_info",
     "attach_message",
     "cache",
+    "compat",
     "configure",
     "create_module_spec",
     "create_module_spec_from_saved_model",
@@ -89,6 +92,7 @@ __all__ = [
 _ROOM_OF = {
     "ImageModuleInfo": "modhub.format",
     "KerasLayer": "modhub.keras",
+    "LatestModuleExporter": "modhub.compat.latest_module_exporter",
     "LoadedModule": "modhub.loaded",
     "Module": "modhub.module",
     "ModuleExportCallback": "modhub.export.callback",
@@ -125,7 +129,7 @@ _ROOM_OF = {
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name in ("cache", "errors"):
+        if name in ("cache", "compat", "errors"):
             return importlib.import_module(f"modhub.{name}")
         if name not in _ROOM_OF:
             raise _no_such_attribute(name)
@@ -146,13 +150,13 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOM_OF})
 
 
 def _no_such_attribute(name: str) -> AttributeError:
     message = f"module 'modhub' has no attribute {name!r}."
     # Python itself asks for names such as __path__ and __wrapped__, and reads no message.
     if not name.startswith("__"):
-        message += " " + importlib.import_module("modhub.errors").accepted(name, __all__, "names")
+        message += " " + importlib.import_module("modhub.errors").accepted(name, {*__all__, *_ROOM_OF}, "names")
     # With `name` given, and no `obj`, a traceback leaves out Python's own suggestion, the same one once more.
     return AttributeError(message, name=name)

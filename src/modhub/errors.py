@@ -25,6 +25,9 @@
     ├── InvalidArgumentError       (TypeError, ValueError)  an argument of a modhub call is at fault
     ├── GraphError                 (RuntimeError)           the wrong graph, session or mode
     ├── UntrustedModuleError       (PermissionError)        a module from afar holds what a scan refuses
+    ├── NotCoveredError                                     a name of old libraries that modhub has nothing for
+    │   ├── NotCoveredNameError    (AttributeError)         asked for as an attribute
+    │   └── NotCoveredImportError  (ModuleNotFoundError)    asked for by an import
     └── ExportError                (RuntimeError)           a module that could not be written
         ├── ExportExistsError      (FileExistsError)        the target is there already
         ├── UninitializedError                              a variable has no value yet
@@ -60,6 +63,9 @@ __all__ = [
     "ModuleDefinitionError",
     "ModuleFormatError",
     "NotAModuleError",
+    "NotCoveredError",
+    "NotCoveredImportError",
+    "NotCoveredNameError",
     "OfflineError",
     "UninitializedError",
     "UnknownInputError",
@@ -204,6 +210,19 @@ class GraphError(ModhubError, RuntimeError):
 
 class UntrustedModuleError(ModhubError, PermissionError):
     """A module from a URL that holds what a scan refuses, loaded without `trust=True`."""
+
+
+class NotCoveredError(ModhubError):
+    """A name of TensorFlow 1 or of tensorflow_hub for which `modhub.compat` has nothing."""
+
+
+# Two classes, because Python lets none be both an AttributeError and an ImportError.
+class NotCoveredNameError(NotCoveredError, AttributeError):
+    """Such a name, asked for as an attribute: `tf.contrib.name`."""
+
+
+class NotCoveredImportError(NotCoveredError, ModuleNotFoundError):
+    """Such a name, asked for by an import: `from tensorflow.contrib import name`."""
 
 
 class UnsafeModuleWarning(UserWarning):

@@ -1,27 +1,24 @@
 """Kills exports with SIGKILL, one child process for each point, and says what each left behind.
 
-    killed_exports.py FOLDER POINTS > outcomes.jsonl
+    python -m tests.attacks.killed_exports FOLDER POINTS > outcomes.jsonl
 
-A point is a number of calls into the interpreter: the export's calls are counted once, and the points are spread
-evenly over them, so that they fall on every file and on the writes in the middle of one. The children are forked
-after the slow imports, and run no session.
+The points are spread evenly over the calls that an export makes, so that they fall on every file and on the writes in
+the middle of one. The children are forked after the slow imports, and run no session.
 """
 
 from __future__ import annotations
 
 import filecmp
 import json
-import os
-import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 import modhub as hub
+from tests.killing import count_calls, killed_at, spread, was_killed
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # forking beside TensorFlow's idle threads
 
@@ -34,52 +31,6 @@ def define(asset: str) -> None:
     )  # fmt: skip
     weights = [tf.compat.v1.get_variable(f"w{number}", [64, 64]) for number in range(8)]
     hub.add_signature(inputs=x, outputs={"word": table.lookup(x), "sum": tf.add_n(weights)})
-
-
-def in_child(action: Any) -> int:
-    """Run `action` in a forked process; return the wait status."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            action()
-        finally:
-            os._exit(0)
-    return os.waitpid(pid, 0)[1]
-
-
-def count_calls(action: Any) -> int:
-    reader, writer = os.pipe()
-
-    def counted() -> None:
-        calls = 0
-
-        def count(*_: Any) -> None:
-            nonlocal calls
-            calls += 1
-
-        sys.setprofile(count)
-        action()
-        sys.setprofile(None)
-        os.write(writer, str(calls).encode())
-
-    in_child(counted)
-    return int(os.read(reader, 100))
-
-
-def killed_at(point: int, action: Any) -> int:
-    def killing() -> None:
-        calls = 0
-
-        def count(*_: Any) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(count)
-        action()
-
-    return in_child(killing)
 
 
 def is_whole(directory: Path, reference: Path) -> bool:
@@ -98,15 +49,13 @@ def main(folder: Path, points: int) -> None:
     reference = folder / "reference"
     spec.export(reference, checkpoint_path=checkpoint)
     total = count_calls(lambda: spec.export(folder / "counted", checkpoint_path=checkpoint))
-    for number in range(points):
+    for number, point in enumerate(spread(points, total)):
         target = folder / f"at_{number}" / "module"
-        # The last one lies behind the end: an export that nobody kills.
-        point = 1 + number * total // (points - 2) if number < points - 1 else 10 * total
         status = killed_at(point, lambda path=target: spec.export(path, checkpoint_path=checkpoint))
         modules = [path.parent for path in target.parent.rglob("tfhub_module.pb")]
         outcome = {
             "point": point,
-            "killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL,
+            "killed": was_killed(status),
             "published": target.exists(),
             "modules": len(modules),
             "whole": all(is_whole(path, reference) for path in [*modules, *([target] if target.exists() else [])]),

@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_a_killed_export_leaves_no_half_module(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("killed_exports.py")
-    run = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "201"], capture_output=True, text=True, timeout=600
-    )
+    command = [sys.executable, "-m", "tests.attacks.killed_exports", str(tmp_path), "201"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
     outcomes = [json.loads(line) for line in run.stdout.splitlines()]
     assert run.returncode == 0, run.stderr[-2000:]
     assert len(outcomes) == 201

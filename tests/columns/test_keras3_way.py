@@ -1,10 +1,7 @@
-"""KerasLayer and FeatureSpace in Keras 3 give what the columns gave; docs/feature-columns.md runs."""
+"""KerasLayer and FeatureSpace in Keras 3 give what the columns gave."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,6 @@ from tests.constructions import started
 # Keras's own, with NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "feature-columns.md").read_text(encoding="utf-8")
 FEATURES = {"comment": np.array(TEXTS), "stars": np.array([1, 2, 3, 4, 5], np.float32)}
 LABELS = np.array([1, 0, 1, 0, 1], np.float32)
 
@@ -91,15 +87,3 @@ def test_an_image_beside_a_space(tmp_path: Path) -> None:
     given = {"photo": tf.constant(images), **{key: tf.constant(value)[:, None] for key, value in FEATURES.items()}}
     expected = np.concatenate([space(FEATURES), images.mean((1, 2)) @ PROJECTION], axis=1)
     np.testing.assert_allclose(model(given), expected, rtol=1e-6)
-
-
-def test_the_document_runs_as_one_script(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
-    (tmp_path / "page.py").write_text("\n".join(blocks), encoding="utf-8")
-    done = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "UserWarning" not in done.stderr
-    promised = re.findall(r"^ *print\(.*\)  # (.*)$", "\n".join(blocks), flags=re.MULTILINE)
-    assert len(promised) == 4
-    assert done.stdout.splitlines() == promised
-    assert (tmp_path / "model.keras").is_file()

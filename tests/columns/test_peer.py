@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,17 @@ import tf_keras
 from modhub import columns
 from tests.columns import observed
 from tests.columns.modules import pooled, published
-
-PEER_PYTHON = os.environ.get("MODHUB_PEER_PYTHON")
+from tests.peer.peer import needs_peer, run_peer
 
 pytestmark = [
-    pytest.mark.skipif(not PEER_PYTHON, reason="MODHUB_PEER_PYTHON names no interpreter with tensorflow-hub 0.15.0"),
+    needs_peer,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:tf_keras"),
 ]
 
 
 def test_columns_are_those_of_tensorflow_hub(tmp_path: Path) -> None:
     paths = published(tmp_path / "text"), published(tmp_path / "images", pooled())
-    command = [str(PEER_PYTHON), observed.__file__, *paths, str(tmp_path / "peer.npz")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_peer(observed.__file__, *paths, str(tmp_path / "peer.npz"))
     ours = observed.observe(columns, tf_keras.layers.DenseFeatures, *paths)
     with np.load(tmp_path / "peer.npz") as theirs:
         assert set(theirs.files) == set(ours)

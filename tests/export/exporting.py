@@ -3,9 +3,8 @@
     exporting.py killed BASE POINTS     one export for each point, killed there; prints what each left as JSON lines
     exporting.py several BASE COUNT     COUNT exports by each of four processes, to one directory, all kept
 
-A point is a number of calls into the interpreter: those of one export are counted, and one half of the points is spread
-over all of them, the other over the last ones, where the oldest export is removed. The children are forked, so that
-TensorFlow is imported once.
+One half of the points is spread over all the calls that an export makes, the other over the last ones, where the oldest
+export is removed. The children are forked, so that TensorFlow is imported once.
 """
 
 from __future__ import annotations
@@ -14,72 +13,17 @@ import filecmp
 import json
 import os
 import re
-import signal
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import modhub as hub
 from modhub.export.latest import export_latest
 from tests import constructions
+from tests.killing import count_calls, ended, forked, killed_at, was_killed
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # forking beside TensorFlow's idle threads
 KEPT = 3
-
-
-def forked(action: Callable[[], Any]) -> int:
-    """Run `action` in a forked process; return its number."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            action()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
-def ended(pid: int) -> int:
-    """Wait for a process; return its wait status."""
-    return os.waitpid(pid, 0)[1]
-
-
-def count_calls(action: Callable[[], Any]) -> int:
-    reader, writer = os.pipe()
-
-    def counted() -> None:
-        calls = 0
-
-        def count(*_: Any) -> None:
-            nonlocal calls
-            calls += 1
-
-        sys.setprofile(count)
-        action()
-        sys.setprofile(None)
-        os.write(writer, str(calls).encode())
-
-    assert ended(forked(counted)) == 0
-    return int(os.read(reader, 100))
-
-
-def killed_at(point: int, action: Callable[[], Any]) -> int:
-    def killing() -> None:
-        calls = 0
-
-        def count(*_: Any) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == point:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.setprofile(count)
-        action()
-
-    return ended(forked(killing))
 
 
 def is_whole(export: Path, reference: Path) -> bool:
@@ -110,7 +54,7 @@ def killed(base: Path, points: int) -> None:
         after = set(os.listdir(base))
         exports = sorted(name for name in after if re.fullmatch("[0-9]{10}", name))
         outcome = {
-            "killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL,
+            "killed": was_killed(status),
             "exports": len(exports),
             "new": len(set(exports) - before),
             # The oldest may go once the new one is there; a hidden name sorts before all of them.

@@ -89,6 +89,16 @@ def test_parts_are_one_tensor_of_slices(tmp_path: Path) -> None:
     assert stored(tmp_path / "module")["part/table"].tolist() == np.arange(20.0).reshape(10, 2).tolist()
 
 
+def test_a_published_graph_has_no_attribute_that_tensorflow_1_refuses(tmp_path: Path) -> None:
+    publish(affine, tmp_path / "module")
+    saved = saved_model_pb2.SavedModel.FromString((tmp_path / "module" / "saved_model.pb").read_bytes())
+    handles = [node for node in saved.meta_graphs[0].graph_def.node if node.op == "VarHandleOp"]
+    assert handles
+    # Those that VarHandleOp has in TensorFlow 1.15.
+    known = {"container", "shared_name", "dtype", "shape"}
+    assert {name for node in handles for name in node.attr if not name.startswith("_")} <= known
+
+
 def test_the_graph_is_written_without_defaults(tmp_path: Path) -> None:
     publish(affine, tmp_path / "module")
     saved = saved_model_pb2.SavedModel.FromString((tmp_path / "module" / "saved_model.pb").read_bytes())

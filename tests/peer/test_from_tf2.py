@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ import pytest
 import tensorflow as tf
 
 import modhub as hub
+from tests.peer.peer import needs_peer, run_peer
 
-PEER_PYTHON = os.environ.get("MODHUB_PEER_PYTHON")
-pytestmark = pytest.mark.skipif(
-    not PEER_PYTHON, reason="MODHUB_PEER_PYTHON names no interpreter with tensorflow-hub 0.15.0: run make test-peer"
-)
+pytestmark = needs_peer
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
@@ -54,23 +50,13 @@ MODELS = {"perceptron": perceptron, "recurrent": recurrent, "text": text}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of modules that the peer has looked at; the models are beside it."""
-    assert PEER_PYTHON
     folder = tmp_path_factory.mktemp("from_tf2")
     for name, make in MODELS.items():
         (folder / name).mkdir()
         model, inputs = make(folder / name)
         hub.export_module(model, folder / name / "module")
         np.savez(folder / name / "inputs.npz", **inputs)
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    peer = subprocess.run(
-        [PEER_PYTHON, "-W", "ignore", str(Path(__file__).with_name("from_tf2.py")), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert peer.returncode == 0, peer.stderr
+    run_peer("from_tf2.py", str(folder))
     return folder
 
 

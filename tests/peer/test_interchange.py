@@ -7,8 +7,6 @@ own export is what the other three are compared with.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,34 +17,20 @@ import tensorflow as tf
 import modhub as hub
 from tests.peer.constructions import constructions
 from tests.peer.exchange import Observation, compute_as_saved_model, load_observation, observe_all, publish_all
+from tests.peer.peer import needs_peer, run_peer
 
-PEER_PYTHON = os.environ.get("MODHUB_PEER_PYTHON")
 GENUINE = Path(__file__).resolve().parents[3] / "shared" / "modules" / "genuine"
 EXCHANGED = constructions(GENUINE if GENUINE.is_dir() else None)
 
-pytestmark = pytest.mark.skipif(
-    not PEER_PYTHON, reason="MODHUB_PEER_PYTHON names no interpreter with tensorflow-hub 0.15.0: run make test-peer"
-)
+pytestmark = needs_peer
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the exchange, after both sides have taken part in it."""
-    assert PEER_PYTHON
     work = tmp_path_factory.mktemp("exchange")
     publish_all(hub, tf, EXCHANGED, work)
-    # Our own packages must not reach the other interpreter.
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    peer = subprocess.run(
-        [PEER_PYTHON, "-W", "ignore", str(Path(__file__).with_name("peer_side.py")), str(work)]
-        + ([str(GENUINE)] if GENUINE.is_dir() else []),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert peer.returncode == 0, peer.stderr
+    run_peer("peer_side.py", str(work), *([str(GENUINE)] if GENUINE.is_dir() else []))
     observe_all(hub, tf, EXCHANGED, work)
     return work
 

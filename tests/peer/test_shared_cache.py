@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import signal
 import subprocess
 import tarfile
@@ -21,12 +20,9 @@ import pytest
 import tensorflow as tf
 
 import modhub as hub
+from tests.peer.peer import needs_peer, start_peer
 
-PEER_PYTHON = os.environ.get("MODHUB_PEER_PYTHON")
-
-pytestmark = pytest.mark.skipif(
-    not PEER_PYTHON, reason="MODHUB_PEER_PYTHON names no interpreter with tensorflow-hub 0.15.0: run make test-peer"
-)
+pytestmark = needs_peer
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -102,19 +98,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def start_peer(url: str) -> subprocess.Popen[str]:
-    assert PEER_PYTHON
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    script = str(Path(__file__).with_name("peer_cache.py"))
-    return subprocess.Popen(
-        [PEER_PYTHON, "-W", "ignore", script, url],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def finish(peer: subprocess.Popen[str]) -> dict[str, object]:
     out, err = peer.communicate(timeout=300)
     assert peer.returncode == 0, err
@@ -131,7 +114,7 @@ def compute(url: str) -> list[float]:
 
 
 def test_what_tensorflow_hub_fetched_is_a_hit(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = finish(start_peer(server.url))
+    found = finish(start_peer("peer_cache.py", server.url))
     assert server.requests == ["/google/half/1?tf-hub-format=compressed"]
     monkeypatch.setenv("MODHUB_OFFLINE", "1")
     assert hub.resolve(server.url) == found["path"]
@@ -139,21 +122,21 @@ def test_what_tensorflow_hub_fetched_is_a_hit(server: Server, cache: Path, monke
     (entry,) = hub.cache.entries()
     assert (entry.handle, entry.by) == (server.url, "tensorflow_hub")
     # With modhub's manifest in it, tensorflow_hub still takes it for what it fetched.
-    assert finish(start_peer(server.url)) == found
+    assert finish(start_peer("peer_cache.py", server.url)) == found
     assert len(server.requests) == 1
 
 
 def test_what_modhub_fetched_is_a_hit_for_tensorflow_hub(server: Server, cache: Path) -> None:
     path = hub.resolve(server.url)
     assert server.requests == ["/google/half/1?tf-hub-format=compressed"]
-    assert finish(start_peer(server.url)) == {"path": path, "outputs": [4.0, 8.0]}
+    assert finish(start_peer("peer_cache.py", server.url)) == {"path": path, "outputs": [4.0, 8.0]}
     assert len(server.requests) == 1
     assert not hub.cache.verify()[0].damage
 
 
 def test_the_two_wait_for_each_other(server: Server, cache: Path) -> None:
     server.pause = 3.0
-    peer = start_peer(server.url)
+    peer = start_peer("peer_cache.py", server.url)
     _wait_for(lambda: bool(server.requests))
     assert compute(server.url) == [4.0, 8.0]  # while the other is fetching
     assert finish(peer)["outputs"] == [4.0, 8.0]
@@ -166,14 +149,14 @@ def test_tensorflow_hub_waits_for_modhub(server: Server, cache: Path) -> None:
     thread = threading.Thread(target=lambda: found.append(hub.resolve(server.url)))
     thread.start()
     _wait_for(lambda: bool(server.requests))
-    assert finish(start_peer(server.url))["outputs"] == [4.0, 8.0]
+    assert finish(start_peer("peer_cache.py", server.url))["outputs"] == [4.0, 8.0]
     thread.join()
     assert len(server.requests) == 1
 
 
 def test_a_lock_of_a_tensorflow_hub_that_was_killed_is_taken_away(server: Server, cache: Path) -> None:
     server.pause = 60.0
-    peer = start_peer(server.url)
+    peer = start_peer("peer_cache.py", server.url)
     _wait_for(lambda: bool(server.requests) and any(cache.glob("*.lock")))
     peer.send_signal(signal.SIGKILL)
     peer.communicate(timeout=60)
@@ -194,7 +177,7 @@ def test_what_a_broken_connection_left_to_tensorflow_hub_is_not_served(
             archive.add(cache.parent / "half" / name, f"./{name}")
     server.archive = (cache.parent / "half.tar").read_bytes()
     server.most = whole_until
-    peer = start_peer(server.url)
+    peer = start_peer("peer_cache.py", server.url)
     _, complaint = peer.communicate(timeout=300)
     assert peer.returncode, "a module without its variables"
     (entry,) = [path for path in cache.iterdir() if path.is_dir()]
@@ -205,7 +188,7 @@ def test_what_a_broken_connection_left_to_tensorflow_hub_is_not_served(
     monkeypatch.delenv("MODHUB_OFFLINE")
     server.most = None
     assert compute(server.url) == [4.0, 8.0]
-    assert finish(start_peer(server.url))["outputs"] == [4.0, 8.0]
+    assert finish(start_peer("peer_cache.py", server.url))["outputs"] == [4.0, 8.0]
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:

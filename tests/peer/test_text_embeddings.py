@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,9 @@ import tensorflow as tf
 import modhub as hub
 from modhub.export.text.exporting import export_text_embeddings
 from tests.export.text.module_fns import MATRIX, SENTENCES, VOCABULARY, embedded
+from tests.peer.peer import needs_peer, run_peer
 
-PEER_PYTHON = os.environ.get("MODHUB_PEER_PYTHON")
-pytestmark = pytest.mark.skipif(
-    not PEER_PYTHON, reason="MODHUB_PEER_PYTHON names no interpreter with tensorflow-hub 0.15.0: run make test-peer"
-)
+pytestmark = needs_peer
 
 OPTIONS = {
     "sentences": {"num_oov_buckets": 3},
@@ -31,21 +27,11 @@ WORDS = ["cat", "", "unknown"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of modules, among them the peer's own, and of what the peer saw of them."""
-    assert PEER_PYTHON
     folder = tmp_path_factory.mktemp("text_embeddings")
     for name, options in OPTIONS.items():
         export_text_embeddings((VOCABULARY, MATRIX), folder / name, **options)
     export_text_embeddings((["cat", "the"], np.eye(2)), folder / "few", combiner="sum")
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    peer = subprocess.run(
-        [PEER_PYTHON, "-W", "ignore", str(Path(__file__).with_name("text_embeddings.py")), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert peer.returncode == 0, peer.stderr
+    run_peer("text_embeddings.py", str(folder))
     return folder
 
 

@@ -97,6 +97,7 @@ def _define(
         check_assets(graph)
         meta_graph = tf.compat.v1.train.export_meta_graph(graph=graph, strip_default_attrs=True)
     check_colocations(meta_graph.graph_def, tags)
+    _forget_debug_names(meta_graph.graph_def)
     _describe(meta_graph, tags, declarations)
     return Variant(tags=tags, meta_graph=meta_graph)
 
@@ -111,6 +112,14 @@ def _run(module_fn: Callable[..., Any], args: Mapping[str, Any]) -> None:
             f"The module_fn uses tf.layers: {error} Keras 3 dropped it; it works with Keras 2: pip install tf_keras, "
             "and set TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported."
         ) from error
+
+
+def _forget_debug_names(graph_def: Any) -> None:
+    """Remove what newer TensorFlows note of variables and TensorFlow 1.15 refuses to load; it changes no result."""
+    for nodes in [graph_def.node, *(function.node_def for function in graph_def.library.function)]:
+        for node in nodes:
+            if node.op == "VarHandleOp":
+                node.attr.pop("debug_name", None)
 
 
 def _describe(meta_graph: Any, tags: frozenset[str], declarations: Declarations) -> None:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Entry] = {
         module="modhub.cli.export_text_embeddings", help="Make a module that embeds texts, of a file of word vectors."
     ),
     "completion": Entry(module="modhub.cli.completion", help="Print the script that completes commands in a shell."),
+    "run": Entry(module="modhub.cli.run", help="Run a script that was written for TensorFlow 1, as it is."),
     "run-signature": Entry(module="modhub.cli.run_signature", help="Compute a signature of a module on given values."),
 }
 

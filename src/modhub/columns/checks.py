@@ -26,7 +26,7 @@ def check_text_embedding(spec: ModuleSpec) -> None:
         problems.append(f"its default signature must have one input, and has {_listed(inputs)}")
     else:
         (info,) = inputs.values()
-        if not (_is_dense(info, tf.string) and info.shape.rank == 1 and info.shape[0] is None):
+        if not (_is_dense(info, tf.string) and info.shape.rank == 1 and info.shape.as_list() == [None]):
             problems.append(f"its input must be strings of shape (?,), and is {_shown(info)}")
     problems += _problems_of_output(spec)
     _refuse("Module is not a text-embedding", spec, problems)
@@ -70,7 +70,7 @@ def _problems_of_output(spec: ModuleSpec) -> list[str]:
     if "default" not in outputs:
         return [f"its default signature must have an output 'default', and has {_listed(outputs)}"]
     info = outputs["default"]
-    if _is_dense(info, tf.float32) and info.shape.rank == 2 and info.shape[1] is not None:
+    if _is_dense(info, tf.float32) and info.shape.rank == 2 and info.shape.as_list()[1] is not None:
         return []
     return [f"its output 'default' must be float32 of shape (?,K) with K known, and is {_shown(info)}"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any, Self
 
@@ -35,24 +36,24 @@ class EmbeddingColumn(_tensorflow.DenseColumn):
 
     @property
     def wants_training(self) -> bool:
-        """Whether the module is trained where the layer is."""
-        return False
+        """Whether the module is trained where the layer is: never one of a kind that has no field for it."""
+        return bool(getattr(self, "trainable", False))
 
+    @abc.abstractmethod
     def feature(self) -> Any:
         """Return how `tf.io.parse_example` reads a feature of this kind."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def make_layer(self, owner: Any, trainable: bool) -> Any:
         """Return the module as a layer of the Keras that the layer `owner` is of."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def make_module(self, trainable: bool) -> Any:
         """Return the module as part of the v1 graph that is being built."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def embed(self, feature: Any, module: Any) -> tf.Tensor:
         """Return what the module makes of a feature, [batch, dim]."""
-        raise NotImplementedError
 
     @property
     def resource_name(self) -> str:

@@ -103,11 +103,6 @@ class SparseTextEmbeddingColumn(SpecColumn):
         check_bool(self.trainable)
         check_text_embedding(self.module_spec)
 
-    @property
-    def wants_training(self) -> bool:
-        """Whether the module is trained where the layer is."""
-        return self.trainable
-
     def feature(self) -> Any:
         """Return that each example has any number of strings."""
         return tf.io.VarLenFeature(tf.string)

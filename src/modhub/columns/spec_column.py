@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import os
 from typing import Any
@@ -36,9 +37,9 @@ class SpecColumn(EmbeddingColumn):
         object.__setattr__(self, "module_spec", given if isinstance(given, ModuleSpec) else load_module_spec(given))
         self.check()
 
+    @abc.abstractmethod
     def check(self) -> None:
         """Check that the module fits the column."""
-        raise NotImplementedError
 
     @property
     def variable_shape(self) -> tf.TensorShape:

@@ -71,11 +71,6 @@ class TextEmbeddingColumn(SpecColumn):
         check_bool(self.trainable)
         check_text_embedding(self.module_spec)
 
-    @property
-    def wants_training(self) -> bool:
-        """Whether the module is trained where the layer is."""
-        return self.trainable
-
     def feature(self) -> Any:
         """Return that each example has one string."""
         return tf.io.FixedLenFeature([1], tf.string)

@@ -85,11 +85,6 @@ class TextEmbeddingColumnV2(EmbeddingColumn):
         check_bool(self.trainable)
 
     @property
-    def wants_training(self) -> bool:
-        """Whether it is trained where the layer is."""
-        return self.trainable
-
-    @property
     def resource_name(self) -> str:
         """The name of the KerasLayer in a StateManager, and in checkpoints of the layer that has it."""
         return f"hub_text_column_{self.key if isinstance(self.key, str) else self.key.name}"
@@ -138,7 +133,7 @@ class TextEmbeddingColumnV2(EmbeddingColumn):
                 f"{self.module_path!r} doesn't return a single result, but {output!r}. "
                 "Did you specify the right `output_key`?"
             )
-        if output.dtype != tf.float32 or shape.rank != 2 or shape[1] is None:
+        if output.dtype != tf.float32 or shape.rank != 2 or shape.as_list()[1] is None:
             raise errors.InvalidArgumentError(
                 f"Module is not a text-embedding: {self.module_path!r} makes {output.dtype.name} of shape {shape} of "
                 "strings of shape (?,), and not float32 of shape (?,K) with K known."

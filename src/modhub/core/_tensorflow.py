@@ -6,6 +6,7 @@ imports from `tensorflow.python`.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -104,12 +105,12 @@ def set_trainable(variable: tf.Variable, value: bool) -> None:
         component._trainable = value
 
 
-class ReusableModule(tf.Module):
+class ReusableModule(tf.Module, abc.ABC):
     """A `tf.Module` that says itself what a SavedModel of it has, beside what is tracked."""
 
+    @abc.abstractmethod
     def saved_attributes(self) -> dict[str, Any]:
         """Return tf.functions, and lists of variables and functions, by attribute name."""
-        raise NotImplementedError
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         children = dict(super()._trackable_children(save_type, **kwargs))

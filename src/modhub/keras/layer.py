@@ -29,7 +29,9 @@ def symbolic_specs(callee: Callee, options: Options, inputs: Any) -> Any:
     outputs = callee.output_specs(given)
     if options.output_shape is None:
         return outputs
-    batches = {spec.shape[0] for spec in tf.nest.flatten(given) if isinstance(spec, tf.TypeSpec) and spec.shape.rank}
+    batches = {
+        spec.shape.as_list()[0] for spec in tf.nest.flatten(given) if isinstance(spec, tf.TypeSpec) and spec.shape.rank
+    }
     return _shaped(outputs, options.output_shape, batches.pop() if len(batches) == 1 else None)
 
 

@@ -62,7 +62,7 @@ class Signature:
         """Return the outputs' TypeSpecs, with the batch size of the inputs where the signature leaves it open."""
         single = not isinstance(inputs, Mapping) and len(self.free_inputs()) != 1
         sizes = {
-            spec.shape[0]
+            spec.shape.as_list()[0]
             for name, spec in ({} if single else self.by_name(inputs)).items()
             if spec is not None and name in self.inputs and spec.shape.rank and _has_open_batch(self.inputs[name])
         }
@@ -93,7 +93,7 @@ class Signature:
 
 
 def _has_open_batch(spec: Any) -> bool:
-    return bool(spec.shape.rank) and spec.shape[0] is None
+    return bool(spec.shape.rank) and spec.shape.as_list()[0] is None
 
 
 def _spec_as_json(spec: Any) -> dict[str, Any]:

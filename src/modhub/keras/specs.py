@@ -74,7 +74,7 @@ def spec_with_shape(spec: Any, shape: Any) -> Any:
 
 def with_batch(spec: Any, batch: int | None) -> Any:
     """Return a TypeSpec with a batch size, if it has none of its own."""
-    if batch is None or not spec.shape.rank or spec.shape[0] is not None:
+    if batch is None or not spec.shape.rank or spec.shape.as_list()[0] is not None:
         return spec
     return spec_with_shape(spec, [batch, *spec.shape[1:]])
 

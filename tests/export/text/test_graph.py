@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import modhub as hub
 from modhub.export.text.exporting import export_text_embeddings
@@ -21,6 +20,7 @@ from tests.export.text.module_fns import (
     word_module,
 )
 
+tf = pytest.importorskip("tensorflow", reason="what the graph computes is seen where there is TensorFlow")
 v1 = tf.compat.v1
 
 WORDS = (*VOCABULARY, "", "unknown", "the cat", " the", "CAT", "naïve!", b"\xff\xfe")

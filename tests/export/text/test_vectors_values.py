@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import struct
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from tests.export.text.plain_reader import float_bits, plain_rows, read_rows
 _EXAMPLES = int(os.environ.get("MODHUB_FUZZ_EXAMPLES", "200"))
 # The fixtures only choose a parser and a block size, the same for each example.
 _SAME_FOR_ALL = [HealthCheck.function_scoped_fixture]
+
+_needs_pyarrow = pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed")
 
 _FLOAT32 = st.integers(0, 2**32 - 1).map(lambda bits: struct.unpack("<f", struct.pack("<I", bits))[0])
 
@@ -192,6 +195,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@_needs_pyarrow
 @settings(max_examples=max(1000, _EXAMPLES), deadline=None)
 @given(st.lists(_PIECES, min_size=1, max_size=30).map(b"".join), st.booleans(), st.sampled_from([b" ", b"\t"]))
 @example(b"\na 1 2\rb 3 4\n", False, b" ")
@@ -206,7 +210,6 @@ _PIECES = st.sampled_from(
 @example(b"a 1 2\r\r\n", False, b" ")
 @example(b"a 1 2\r", False, b" ")
 def test_pyarrow_reads_the_same_or_declines(data: bytes, trailing: bool, delimiter: bytes) -> None:
-    pytest.importorskip("pyarrow")
     fast = arrow_parser(Layout(format="glove", dimension=2, trailing=trailing, delimiter=delimiter))
     assert fast is not None
     lines = fast(data)
@@ -229,6 +232,7 @@ def test_any_bytes_are_read_or_refused(data: bytes, dimension: int) -> None:
     assert 0 <= index <= data.count(b"\n")
 
 
+@_needs_pyarrow
 @pytest.mark.parametrize(
     "data",
     [
@@ -240,7 +244,6 @@ def test_any_bytes_are_read_or_refused(data: bytes, dimension: int) -> None:
     ],
 )
 def test_pyarrow_reads_what_is_common(data: bytes) -> None:
-    pytest.importorskip("pyarrow")
     fast = arrow_parser(Layout(format="glove", dimension=2, trailing=b" \n" in data))
     assert fast is not None
     lines = fast(data)

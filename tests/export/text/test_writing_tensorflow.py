@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+import pytest
 
 from modhub.export.text.vectors import open_vectors
 from modhub.export.text.writing import write_vectors
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow reads what is written where it is installed")
 
 
 def test_tensorflow_reads_the_matrix_and_the_words(written: Callable[[bytes], Path], tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class _Importer:
     def _invariants(self, loop: Loop, before: Sequence[tf.Tensor], values: _Values) -> list[tf.TensorShape]:
         """Return what stays the same of the shapes of a loop's variables, found by turning it."""
         shapes = [tensor.shape for tensor in before]
-        key = (loop, *(tuple(shape) if shape.rank is not None else None for shape in shapes))
+        key = (loop, *(tuple(shape.as_list()) if shape.rank is not None else None for shape in shapes))
         for _ in range(_ROUNDS):
             if key in self._shapes:
                 break
@@ -246,7 +246,7 @@ def _token(op: tf.Operation) -> tf.Tensor:
 def _common(one: tf.TensorShape, other: tf.TensorShape) -> tf.TensorShape:
     if one.rank is None or one.rank != other.rank:
         return tf.TensorShape(None)
-    return tf.TensorShape([a if a == b else None for a, b in zip(one, other, strict=True)])
+    return tf.TensorShape([a if a == b else None for a, b in zip(one.as_list(), other.as_list(), strict=True)])
 
 
 def _same(one: tf.TensorShape, other: tf.TensorShape) -> bool:

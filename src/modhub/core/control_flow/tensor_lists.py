@@ -162,7 +162,7 @@ class _Rewriter:
         for each in shapes:
             shape = shape.merge_with(each)
         return self._constant(
-            node, "element_shape", -1 if shape.rank is None else [-1 if d is None else d for d in shape]
+            node, "element_shape", -1 if shape.rank is None else [-1 if d is None else d for d in shape.as_list()]
         )
 
     def _V3(self, node: Any, _: Any, size: str) -> tuple[Any, list[Any]]:

@@ -76,14 +76,14 @@ def read_blocks(vectors: Vectors) -> Iterator[Block]:
     Raises:
       InvalidArgumentError: the vectors break a rule; the message says where. A line has too few values or too many,
         or something that is no number; a blank line is not one of the last; the header promises something else; the
-        file is cut off.
+        file is cut off, or changes while it is read.
     """
     source, layout = vectors.source, vectors.layout
     if isinstance(source, Pair):
         return read_pair(source, layout, vectors.total)
     if layout.format == BINARY:
         return read_binary(source, layout, vectors.max_words)
-    return read_text(source, layout, vectors.max_words)
+    return read_text(source, layout, vectors.max_words, vectors.total)
 
 
 def _size(path: Path) -> int:

@@ -133,6 +133,18 @@ def test_batch_norm_fits_its_variants(tmp_path: Path) -> None:
     ]
 
 
+def test_moving_averages_that_only_inference_reads_have_to_move(tmp_path: Path) -> None:
+    def centering(training: bool, reads: bool = False) -> None:
+        x = rows()
+        scaled = x * v1.get_variable("gamma", initializer=1.0)
+        moving = v1.get_variable("moving_mean", [4], initializer=v1.zeros_initializer(), trainable=False)
+        mean = tf.reduce_mean(x, 0) if training else moving.read_value()
+        hub.add_signature(inputs=x, outputs=scaled - (mean + moving.read_value() if training and reads else mean))
+
+    assert rules(two(centering), tmp_path / "stuck") == ["update-ops-missing"]
+    assert rules(two(lambda training: centering(training, reads=True)), tmp_path / "read") == []
+
+
 def test_random_numbers_in_a_v1_loop_are_noted(tmp_path: Path) -> None:
     def looping() -> None:
         x = rows()

@@ -19,6 +19,7 @@ __all__ = [
     "has_moving_statistics",
     "is_random",
     "moving_averages",
+    "read_statistics",
     "uses_batch_statistics",
 ]
 
@@ -92,6 +93,12 @@ def uses_batch_statistics(batch_norm: Node) -> bool:
 def has_moving_statistics(variant: Variant) -> bool:
     """Tell whether the variant has the variables of a batch norm, by the names that TensorFlow gives them."""
     return any(_MOVING.search(name) for name in variant.description.variables)
+
+
+def read_statistics(variant: Variant) -> frozenset[str]:
+    """Return the variables of batch norms, by the names that TensorFlow gives them, that the outputs need."""
+    reached = variant.all_reached()[0].names
+    return frozenset(name for name in variant.description.variables if _MOVING.search(name) and name in reached)
 
 
 def is_random(node: Node) -> bool:

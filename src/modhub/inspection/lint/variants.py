@@ -9,7 +9,7 @@ from modhub.inspection.lint.rules import FINE_TUNING_PAGE, MODULES, Found, Rule,
 from modhub.inspection.lint.signatures_image import BN_HPARAMS
 from modhub.inspection.lint.subject import Subject, Variant
 from modhub.inspection.lint.tensors import same_interface
-from modhub.inspection.lint.training import batch_norms, has_moving_statistics, uses_batch_statistics
+from modhub.inspection.lint.training import batch_norms, has_moving_statistics, read_statistics, uses_batch_statistics
 
 __all__ = ["RULES"]
 
@@ -118,7 +118,8 @@ def update_ops_at_inference(subject: Subject) -> Found:
 def update_ops_missing(subject: Subject) -> Found:
     """Batch norm is in training mode and has moving averages, and no update op moves them.
 
-    After fine-tuning, the variant for inference then normalizes by statistics of the publisher's data.
+    After fine-tuning, the variant for inference then normalizes by statistics of the publisher's data. So it is with
+    Keras 3 layers in a module_fn, which give a v1 graph no update ops.
     """
     for variant in subject.variants:
         if not variant.is_for_training or variant.description.update_ops or not has_moving_statistics(variant):
@@ -126,6 +127,13 @@ def update_ops_missing(subject: Subject) -> Found:
         count = sum(uses_batch_statistics(node) for scope in variant.all_reached() for node in batch_norms(scope))
         if count:
             yield variant.where, f"{count} batch norms are in training mode, and UPDATE_OPS is empty."
+    for inference, training in subject.train_pairs():
+        # Written with other ops than fused ones: there it is seen by what it no longer reads.
+        left = read_statistics(inference) - read_statistics(training)
+        fused = any(uses_batch_statistics(node) for scope in training.all_reached() for node in batch_norms(scope))
+        if left and not fused and not training.description.update_ops:
+            told = f"{len(left)} moving averages are read in inference only, for example {min(left)!r}"
+            yield training.where, f"{told}, and UPDATE_OPS is empty."
 
 
 @rule(

@@ -15,6 +15,7 @@ from modhub.core import (
     GraphState,
     ParsedTensorInfo,
     apply_plan,
+    cause_in_graph,
     check_graph,
     convert_inputs,
     create_state,
@@ -226,7 +227,13 @@ class Module:
                 "Run tf.compat.v1.global_variables_initializer() first."
             ) from error
         except tf.errors.OpError as error:
-            raise errors.ExportError(f"The session cannot write the module's variables: {error.message}") from error
+            raise errors.ExportError(
+                f"The session cannot write the module's variables: {cause_in_graph(error)}."
+            ) from error
+        except RuntimeError as error:  # of a session that is closed, which nothing public tells beforehand
+            if isinstance(error, errors.ModhubError):
+                raise
+            raise errors.GraphError(f"The module cannot be exported from this session: {error}") from error
 
     def _values(self, session: Any) -> Iterator[Value]:
         pairs = self._state.variables

@@ -35,7 +35,7 @@ def shell(name: str, script: str, bin_folder: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["modhub", "run"], ["run-signature"]),
+        (["modhub", "run"], ["run", "run-signature"]),
         (["modhub", "completion", ""], ["bash", "zsh", "fish"]),
         (["modhub", "run-signature", "x", "--inp"], ["--input", "--inputs-from"]),
         (["modhub", "--ver"], ["--version"]),

@@ -80,6 +80,11 @@ def test_modules_that_are_no_image_embeddings(inputs: Any, outputs: Any, message
         image_embedding_column("key", signature(inputs, outputs), image_size)
 
 
+def test_a_size_that_the_module_does_not_take() -> None:
+    with pytest.raises(ValueError, match=NOT_IMAGES + r".*image_size=\(8, 9\) does not fit.*\(None, 8, 8, 3\)"):
+        image_embedding_column("key", signature(PIXELS, VECTORS), (8, 9))
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ValueError, match=r"\['its input .*', \"its default signature must have an output .*\"\]"):
         text_embedding_column("key", signature({"text": (tf.int64, [None])}, {"vectors": ([[0.0]], [None, 1])}))

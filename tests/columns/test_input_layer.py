@@ -173,6 +173,19 @@ def test_where_there_is_no_graph(tmp_path: Path) -> None:
     np.testing.assert_array_equal(wrapped(tf.constant(TEXTS)), rows(TEXTS))
 
 
+@pytest.mark.parametrize("make", COLUMNS)
+@pytest.mark.parametrize("trainable", [False, True])
+@pytest.mark.parametrize("layer_trainable", [False, True])
+def test_dense_features_trains_the_module(tmp_path: Path, make: Any, trainable: bool, layer_trainable: bool) -> None:
+    with tf.Graph().as_default():
+        column = make("comment", published(tmp_path), trainable=trainable)
+        layer = tf_keras.layers.DenseFeatures([column], trainable=layer_trainable)
+        layer(FEATURES)
+        layer(FEATURES)
+        names = [variable.op.name.rpartition("/")[2] for variable in layer.trainable_weights]
+    assert names == (["table"] if trainable and layer_trainable else [])
+
+
 def test_what_v2_takes_in_a_graph(tmp_path: Path) -> None:
     path = published(tmp_path)
     images = published(tmp_path / "images", four_dimensional)

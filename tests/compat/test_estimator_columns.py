@@ -45,6 +45,18 @@ def text_module(folder: Path) -> str:
     return str(folder / "words")
 
 
+def published_with_statistics(folder: Path) -> str:
+    """Texts -> 3 features of their lengths, by a kernel that can be trained and a mean that can not."""
+
+    def module_fn() -> None:
+        text = v1.placeholder(tf.string, [None])
+        kernel = constructions.variable("kernel", np.ones([1, 3]))
+        mean = v1.get_variable("mean", initializer=30.0, trainable=False)
+        hub.add_signature(inputs=text, outputs=(tf.cast(tf.strings.length(text), tf.float32)[:, None] - mean) @ kernel)
+
+    return constructions.publish(module_fn, folder / "lengths")
+
+
 def image_module(folder: Path) -> str:
     """Images [batch, 8, 8, 3] -> 32 features."""
 
@@ -72,8 +84,45 @@ def test_a_network_over_text(tmp_path: Path, api: Any, optimizer: Any, trainable
     assert classifier.evaluate(batches({"text": sentences}, growers, times=1))["accuracy"] > 0.85
     (table,) = (name for name in classifier.get_variable_names() if name.endswith("/embeddings"))
     moved = np.abs(classifier.get_variable_value(table)[: len(WORDS)] - read(path, "embeddings")[: len(WORDS)]).max()
-    # The v2 API trains what its Keras layers know of, and these do not know of a module: tensorflow_hub's neither.
-    assert moved > 1e-3 if trainable and api is tf_estimator else moved == 0
+    assert moved > 1e-3 if trainable else moved == 0
+
+
+@apis
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_linear_model_trains_a_module_if_it_is_told_to(
+    tmp_path: Path, api: Any, optimizer: Any, trainable: bool
+) -> None:
+    sentences, growers = wines()
+    path = published_with_statistics(tmp_path)
+    column = hub.text_embedding_column("text", path, trainable=trainable)
+    classifier = api.LinearClassifier([column], str(tmp_path / "model"), n_classes=3, optimizer=optimizer)
+    classifier.train(batches({"text": sentences}, growers), steps=5)
+    kernel, mean = (
+        np.abs(classifier.get_variable_value(name) - read(path, name.rpartition("/")[2])).max()
+        for name in sorted(classifier.get_variable_names())
+        if name.endswith(("/kernel", "/mean"))
+    )
+    assert (kernel > 0) == trainable
+    assert mean == 0
+
+
+@apis
+def test_training_goes_on_where_it_was(tmp_path: Path, api: Any, optimizer: Any) -> None:
+    sentences, growers = wines()
+    column = hub.text_embedding_column("text", text_module(tmp_path), trainable=True)
+
+    def values(folder: str, *steps: int) -> dict[str, np.ndarray]:
+        for until in steps:
+            options = {"n_classes": 3, "optimizer": optimizer, "config": seeded(tmp_path / folder)}
+            classifier = api.DNNClassifier([4], [column], **options)
+            classifier.train(batches({"text": sentences[:50]}, growers[:50]), max_steps=until)
+        return {name: classifier.get_variable_value(name) for name in classifier.get_variable_names()}
+
+    at_once, in_two = values("at-once", 6), values("in-two", 3, 6)
+    assert any("/embeddings/" in name for name in at_once)  # the optimizer's own, of the module
+    assert at_once.keys() == in_two.keys()
+    for name, value in at_once.items():
+        np.testing.assert_allclose(in_two[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @apis

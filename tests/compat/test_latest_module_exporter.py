@@ -219,13 +219,17 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with refused(
         errors.CheckpointError,
         says=(
+            "There is no checkpoint",
             "nowhere",
-            "does not fit the model",
         ),
     ):
         exporter().export(fresh, base, str(tmp_path / "nowhere"))
+    with refused(errors.InvalidArgumentError, says=("path of a checkpoint; 3 was given",)):
+        exporter().export(fresh, base, 3)  # type: ignore[arg-type]
+    with refused(errors.InvalidArgumentError, says=("has to be an Estimator; 'model' was given",)):
+        exporter().export("model", base)
     trained = estimators.trained(model_fn, tmp_path / "model", x, y, steps=1)
-    with refused(errors.InvalidArgumentError, says=("a directory on this machine", "gs://bucket/exports")):
+    with refused(errors.InvalidArgumentError, says=("export_path", "on this machine", "gs://bucket/exports")):
         exporter().export(trained, "gs://bucket/exports")
     with refused(errors.InvalidArgumentError, says=("has to return a ServingInputReceiver; it returned {'images': ",)):
         LatestModuleExporter("modules", lambda: {"images": x}).export(trained, base)

@@ -115,123 +115,82 @@ def test_threads_have_one_tensorflow(tmp_path: Path) -> None:
     assert in_a_process("run", str(tmp_path / "script.py")).out == "1 8\n"
 
 
-def test_the_face_of_tensorflow(tmp_path: Path) -> None:
+def test_what_python_imports_for_a_script_is_imported_as_by_the_script(tmp_path: Path) -> None:
+    source = """
+    import json, pkgutil
+    from unittest import mock
+    import tensorflow as tf
+
+    with mock.patch("tensorflow.gfile.Exists", return_value=True), mock.patch("tensorflow.placeholder", 3):
+        found = pkgutil.resolve_name("tensorflow:app")
+        print(json.dumps([tf.gfile.Exists("not_there"), tf.placeholder, found is tf.app]))
+    """
+    assert told(tmp_path, source) == [True, 3, True]
+
+
+def test_tensorflow_says_nothing_when_it_starts_unless_it_is_asked_to(tmp_path: Path) -> None:
+    source = "import os\nimport tensorflow as tf\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'])\n"
+    (tmp_path / "script.py").write_text(source)
+    done = in_a_process("run", str(tmp_path / "script.py"))
+    assert (done.status, done.out, done.err) == (0, "1\n", "")
+    (tmp_path / "script.py").write_text("import os\nos.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'\n" + source)
+    done = in_a_process("run", str(tmp_path / "script.py"))
+    assert (done.status, done.out) == (0, "0\n")
+    assert "CPU instructions" in done.err
+
+
+def test_a_script_without_tensorflow_imports_none(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys\nprint(sorted({'tensorflow', 'numpy'} & set(sys.modules)))\n")
+    assert in_a_process("run", str(tmp_path / "script.py")).out == "[]\n"
+
+
+def test_modules_are_trained_by_keras_and_frozen_with_their_graph(tmp_path: Path) -> None:
     source = """
     import json
+    import numpy as np
     import tensorflow as tf
-    import tensorflow.keras.backend as K
-    import tensorflow.python.client.timeline
-    import tensorflow.layers as layers
-    from tensorflow import flags, gfile, keras
-    import tensorflow.compat.v1 as v1_too
-    from tensorflow.compat import v1
-    from tensorflow.core.framework import graph_pb2
-    from tensorflow.keras.layers import Dense
-    from tensorflow.python.estimator.canned import head
-    from tensorflow.python.framework import ops
-    from tensorflow.python.keras.layers import Dense as DenseToo
-    from tensorflow.python.ops import array_ops, init_ops
-    from tensorflow.python.platform import gfile as gfile_too
-    from tensorflow.train import AdamOptimizer
-    import modhub
     import tensorflow_hub as hub
+    from tensorflow.keras import backend as K
 
-    x = tf.placeholder(tf.float32, [None, 3])
-    y = tf.layers.dense(x, 2)
-    print(json.dumps({
-        "graph": [not tf.executing_eagerly(), y.shape[1].value, type(tf.trainable_variables()[0]).__name__],
-        "same": [layers is tf.layers, K is tf.keras.backend, keras is tf.keras, Dense is DenseToo is keras.layers.Dense,
-                 flags is tf.flags, gfile is tf.gfile, AdamOptimizer is tf.train.AdamOptimizer,
-                 tensorflow is tf, tf.python.client.timeline.Timeline is not None, v1 is v1_too is tf.compat.v1,
-                 v1.Session is tf.Session, hasattr(v1, "estimator"), not hasattr(tf.compat.v2, "Session"),
-                 tf.compat.as_text(b"x") == "x",
-                 gfile_too.Exists is not None, head.__name__.startswith("tensorflow_estimator"),
-                 hub.Module is modhub.Module],
-        "there": [hasattr(tf, name) for name in ("estimator", "contrib", "app", "logging", "python_io", "__version__")],
-        "not_there": [hasattr(tf, name) for name in ("mul", "examples", "no_such_name")],
-        "name": tf.__name__,
-        "keras": tf.keras.layers.Layer.__module__.split(".")[0],
-    }))
+    def module_fn():
+        x = tf.placeholder(tf.float32, [None, 2])
+        w = tf.Variable([[1.0], [2.0]], name="w", use_resource=False)
+        hub.add_signature(inputs=x, outputs=tf.matmul(x, w))
+
+    class ModuleLayer(tf.keras.layers.Layer):
+        def build(self, shape):
+            self.module = hub.Module(PATH, trainable=True, name=self.name + "_module")
+            self._trainable_weights += tf.trainable_variables("^" + self.name + "_module/.*")
+            super(ModuleLayer, self).build(shape)
+
+        def call(self, x):
+            return self.module(x)
+
+    PATH = "module"
+    spec = hub.create_module_spec(module_fn)
+    with tf.Graph().as_default():
+        made = hub.Module(spec)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            made.export(PATH, session)
+    session = tf.Session()
+    K.set_session(session)
+    x = tf.keras.layers.Input((2,))
+    model = tf.keras.Model(x, ModuleLayer()(x))
+    model.compile(tf.keras.optimizers.Adam(0.1), "mse")
+    session.run(tf.global_variables_initializer())
+    values = np.ones((4, 2), np.float32)
+    before = model.predict(values)[0, 0]
+    model.fit(values, np.full((4, 1), 5.0), epochs=3, verbose=0)
+    after = model.predict(values)[0, 0]
+    frozen = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [model.output.op.name])
+    with tf.Graph().as_default(), tf.Session() as other:
+        tf.import_graph_def(frozen, name="")
+        again = other.run(model.output.name, {x.name: values})[0, 0]
+    print(json.dumps([float(before), bool(3.0 < after < 5.0), bool(abs(after - again) < 1e-5)]))
     """
-    found = told(tmp_path, source)
-    assert found["graph"] == [True, 2, "RefVariable"]
-    assert all(found["same"])
-    assert all(found["there"])
-    assert not any(found["not_there"])
-    assert (found["name"], found["keras"]) == ("tensorflow", "tf_keras")
-
-
-def test_all_names_of_tensorflow_1_are_imported_by_a_star(tmp_path: Path) -> None:
-    source = """
-    import sys
-    from tensorflow import *
-    sys.stdout.write(str(int(Session is not None and placeholder is not None)))
-    """
-    assert told(tmp_path, source) == 1
-
-
-def test_errors_name_what_is_not_there_and_what_to_do(tmp_path: Path) -> None:
-    source = """
-    import importlib, json
-    import tensorflow as tf
-
-    def said(code):
-        try:
-            exec(code)
-        except (ImportError, AttributeError) as error:
-            return [type(error).__name__, error.name, str(error)]
-
-    print(json.dumps([said(code) for code in (
-        "tf.mul",
-        "tf.contrib.crf.crf_log_likelihood",
-        "import tensorflow.contrib.crf",
-        "import tensorflow.contrib.crf as crf",
-        "from tensorflow.contrib import crf",
-        "from tensorflow.contrib.crf import crf_log_likelihood",
-        "importlib.import_module('tensorflow.contrib.crf')",
-        "from tensorflow.contrib.layers import real_valued_column",
-        "from tensorflow.contrib.layers.python.layers import no_such_file",
-        "from tensorflow.examples.tutorials.mnist import input_data",
-        "from tensorflow.python.ops import no_such_file",
-        "import tensorflow.python.ops.no_such_file",
-        "from tensorflow.python.estimator.no_such_file import x",
-        "from tensorflow import no_such_name",
-        "tf.contrib.data.no_such_name",
-        "tf.no_such_name",
-    )]))
-    """
-    kinds, names, messages = zip(*told(tmp_path, source), strict=True)
-    attribute, imported = "NotCoveredNameError", "NotCoveredImportError"
-    assert kinds == (attribute, attribute, *[imported] * 12, attribute, attribute)
-    assert names[:3] == ("mul", "crf", "tensorflow.contrib.crf")
-    addons = "It was conditional random fields; its code is in TensorFlow Addons (tfa.text), which has ended."
-    assert messages[0] == "tf.mul is not there under `modhub run`. Use tf.multiply."
-    assert set(messages[1:5]) | {messages[6]} == {f"tf.contrib.crf is not there under `modhub run`. {addons}"}
-    assert messages[7].endswith("It was an early feature column; use tf.feature_column.")
-    assert messages[8].startswith("tf.contrib.layers.python.layers.no_such_file is not there under `modhub run`. What ")
-    assert messages[9].startswith("tf.examples.tutorials.mnist is not there under `modhub run`. It was tutorials")
-    assert messages[10] == messages[11]
-    assert messages[10].endswith("look for a public name of it.")
-    assert messages[14].endswith("Those of tf.data.experimental are there.")
-    assert messages[15].endswith("(tf.compat.v1).")
-
-
-def test_no_name_that_is_there_is_in_the_table_of_those_that_are_not(tmp_path: Path) -> None:
-    source = """
-    import json, operator
-    import tensorflow as tf
-    from modhub.compat.tf1.advice import ADVICE
-
-    def is_there(name):
-        try:
-            return operator.attrgetter(name.partition(".")[2])(tf) is not None
-        except AttributeError:
-            return False
-
-    print(json.dumps([name for name in ADVICE if is_there(name)]))
-    """
-    parts = "cluster_resolver data distribute estimator framework layers lookup losses metrics rnn slim tpu training"
-    assert told(tmp_path, source) == ["tf.contrib", *(f"tf.contrib.{part}" for part in parts.split()), "tf.python"]
+    found = told(tmp_path, "import os\nos.chdir(os.path.dirname(__file__))\n" + textwrap.dedent(source))
+    assert found == [3.0, True, True]
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
@@ -298,7 +257,8 @@ def test_numpy_has_names_of_2018(tmp_path: Path) -> None:
     import tensorflow as tf
     print(json.dumps([np.zeros(2, np.int).dtype.name, np.zeros(2, np.float).dtype.name, np.float_(1).dtype.name,
                       np.array(["x"], np.object).dtype.name, np.array([True], np.bool).dtype.name,
-                      np.product([2, 3]).item(), np.array(["x"]).astype(np.str).tolist(), np.isinf(np.Inf).item()]))
+                      np.product([2, 3]).item(), np.array(["x"]).astype(np.str).tolist(), np.isinf(np.Inf).item(),
+                      repr([np.float32(0.5)])]))
     """
     assert told(tmp_path, source) == [
         "int64",
@@ -309,6 +269,7 @@ def test_numpy_has_names_of_2018(tmp_path: Path) -> None:
         6,
         ["x"],
         True,
+        "[0.5]",
     ]
 
 

@@ -236,6 +236,8 @@ def test_a_value_that_is_no_number(base: Path, path: str, value) -> None:
         ({"monitor": ""}, "'' is not"),
         ({"exports_to_keep": 0}, "must be a positive number"),
         ({"initial_value_threshold": "0"}, "has to be a number or None; '0'"),
+        ({"initial_value_threshold": float("nan")}, "has to be a number or None; nan"),
+        ({"save_best_only": "loss"}, "neither True nor False"),
         ({"base_dir": "s3://bucket"}, "'s3://bucket' was given"),
         ({"modules": {}}, "the dict of modules is empty"),
         ({"modules": {"a": keras.layers.Dense(1)}}, "hub.KerasLayer of one"),

@@ -203,6 +203,7 @@ def test_there_is_no_global_step(tmp_path: Path, graph: tf.Graph) -> None:
         ({"every_secs": "1"}, "'1'"),
         ({"every_steps": 1, "every_secs": 1}, "pass one of them"),
         ({"at_end": False}, "would never export"),
+        ({"at_end": "never"}, "at_end='never' is neither True nor False"),
         ({"exports_to_keep": 0}, "must be a positive number"),
         ({"base_dir": None}, "base_dir has to be a path; None"),
         ({"modules": {}}, "empty"),

@@ -346,6 +346,10 @@ def test_sessions_that_are_refused(base: Path, graph: tf.Graph) -> None:
     assert not base.exists()
     with tf.Graph().as_default(), v1.Session() as other, refused(errors.GraphError, says=("graph differs",)):
         export_latest({"affine": module}, base, session=other)
+    with v1.Session() as closed:
+        closed.run(v1.global_variables_initializer())
+    with refused(errors.GraphError, says=("closed Session",)):
+        export_latest({"affine": module}, base, session=closed)
     assert stamps(base) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -277,6 +278,32 @@ def test_uninitialized_variables_leave_nothing(graph: tf.Graph, tmp_path: Path) 
     assert "w" in str(caught.value)
     assert [name for name in files(tmp_path) if name.endswith(".pb")] == []
     assert set(files(tmp_path)) - set(before) <= {"new"}
+
+
+def test_a_full_disk_leaves_nothing_and_is_told_in_a_line(graph: tf.Graph, tmp_path: Path) -> None:
+    def large() -> None:
+        hub.add_signature(outputs=v1.get_variable("w", initializer=tf.zeros([500_000])))
+
+    module = hub.Module(hub.create_module_spec(large))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with started() as session:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        try:
+            with pytest.raises(errors.ExportError, match=r"^The session cannot write .*File too large\.$") as caught:
+                module.export(str(tmp_path / "module"), session)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    assert files(tmp_path) == []
+
+
+def test_a_closed_session_is_refused(graph: tf.Graph, tmp_path: Path) -> None:
+    module = hub.Module(hub.create_module_spec(affine))
+    with started() as session:
+        pass
+    with pytest.raises(errors.GraphError, match="closed Session"):
+        module.export(str(tmp_path / "module"), session)
+    assert files(tmp_path) == []
 
 
 def test_a_lost_asset_leaves_nothing(graph: tf.Graph, tmp_path: Path) -> None:

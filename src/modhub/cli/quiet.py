@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-from collections.abc import Iterator
+
+from modhub.compat.silence import without_stderr
 
 __all__ = ["import_tensorflow_quietly"]
 
@@ -25,24 +25,6 @@ def import_tensorflow_quietly() -> None:
         return
     os.environ[_LEVEL] = "3"
     # While they are loaded the libraries of 2.21 do not look at the level yet.
-    with _without_stderr():
+    with without_stderr():
         import tensorflow as tf
     tf.get_logger().setLevel("ERROR")
-
-
-@contextlib.contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Send what the process writes to file descriptor 2, not what Python writes to it, to nowhere."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

@@ -15,8 +15,9 @@ __all__ = ["command"]
 _DETAILS = """
 In the script, and in what lies beside it and is imported, `import tensorflow` gives TensorFlow 1:
 tf.Session, tf.layers, tf.app, tf.estimator and so on, with v2 behavior off, and of tf.contrib lookup,
-layers, framework, training, slim, tpu and others. `import tensorflow_hub` gives modhub. What is not
-there is an error that says what to use. Installed packages have the TensorFlow that is installed.
+layers, framework, training, slim, tpu and others. `import tensorflow_hub` gives modhub, `import keras`
+tf.keras. What is not there is an error that says what to use. Installed packages have the TensorFlow
+and the Keras that are installed.
 
 It needs TensorFlow and the packages of the extra tf1: pip install 'modhub[cpu,tf1]'.
 

@@ -41,7 +41,7 @@ def check_image_embedding(spec: ModuleSpec, image_size: tuple[int, int] | None) 
 
     Raises:
       InvalidArgumentError: its default signature is another than {"images": float32} -> float32 [batch, dim], with
-        `dim` known, or the size is not known.
+        `dim` known, or the size is not known or not that of its images.
       UnknownVariantError, UnknownSignatureError: it has no variant without tags, or no default signature.
     """
     inputs = spec.get_input_info_dict()
@@ -50,7 +50,10 @@ def check_image_embedding(spec: ModuleSpec, image_size: tuple[int, int] | None) 
         problems.append(f"its default signature must have one input, 'images', and has {_listed(inputs)}")
     elif not _is_dense(inputs["images"], tf.float32):
         problems.append(f"its input 'images' must be float32, and is {_shown(inputs['images'])}")
-    elif image_size is None:
+    elif image_size is not None:
+        if not inputs["images"].shape.is_compatible_with([None, *image_size, None]):
+            problems.append(f"image_size={image_size} does not fit its input 'images', {_shown(inputs['images'])}")
+    else:
         try:
             get_expected_image_size(spec)
         except ValueError as error:

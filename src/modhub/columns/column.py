@@ -11,6 +11,7 @@ import tensorflow as tf
 from modhub import errors
 from modhub.columns import _tensorflow
 from modhub.columns.layer import keep
+from modhub.module import Module
 
 __all__ = ["EmbeddingColumn"]
 
@@ -48,7 +49,7 @@ class EmbeddingColumn(_tensorflow.DenseColumn):
         """Return the module as a layer of the Keras that the layer `owner` is of."""
 
     @abc.abstractmethod
-    def make_module(self, trainable: bool) -> Any:
+    def make_module(self, trainable: bool) -> Module:
         """Return the module as part of the v1 graph that is being built."""
 
     @abc.abstractmethod
@@ -92,6 +93,9 @@ class EmbeddingColumn(_tensorflow.DenseColumn):
             keep(module, self.name, owner)
         else:
             module = self.make_module(trainable)
+            if trainable:
+                # Only what is trained: the linear models of Estimator train all variables of theirs, fixed ones too.
+                keep([variable for variable in module.variables if variable.trainable], self.name, owner)
         state_manager.add_resource(self, self.resource_name, module)
 
     def get_dense_tensor(self, transformation_cache: Any, state_manager: Any) -> tf.Tensor:

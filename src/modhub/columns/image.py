@@ -37,8 +37,8 @@ def image_embedding_column(
       The column, called "<key>_hub_module_embedding"; its values are float32 [batch, dim].
 
     Raises:
-      InvalidArgumentError: the module has another signature, or does not say the size of its images and image_size is
-        not given; or an argument is of the wrong kind.
+      InvalidArgumentError: the module has another signature, takes images of another size, or does not say their size
+        and image_size is not given; or an argument is of the wrong kind.
       HandleNotFoundError: the handle names nothing; see `load_module_spec` for the other errors of loading.
 
     Example:

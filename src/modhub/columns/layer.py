@@ -25,10 +25,11 @@ def keras_layer(owner: Any, handle: Any, **options: Any) -> Any:
     return KerasLayer(handle, **options)
 
 
-def keep(module: Any, name: str, owner: Any) -> None:
-    """Make a layer an attribute of the one that has the column.
+def keep(kept: Any, name: str, owner: Any) -> None:
+    """Make a layer, or a list of variables, an attribute of the layer that has the column: they are its own then.
 
-    A StateManager puts it into a mapping of TensorFlow's, where checkpoints find it and files of Keras do not.
+    A StateManager puts what it is given into a mapping of TensorFlow's. Checkpoints find it there, and neither files
+    of Keras nor those who train the layer's variables do, as the canned estimators of the v2 API.
     """
     if owner is not None:
-        setattr(owner, f"_modhub_{name}", module)
+        setattr(owner, f"_modhub_{name}", kept)

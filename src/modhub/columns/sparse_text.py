@@ -13,6 +13,7 @@ from modhub import errors
 from modhub.authoring import ModuleSpec
 from modhub.columns._tensorflow import registered
 from modhub.columns.checks import check_bool, check_text_embedding
+from modhub.columns.features import all_texts
 from modhub.columns.spec_column import SpecColumn, as_path
 
 __all__ = ["SparseTextEmbeddingColumn", "sparse_text_embedding_column"]
@@ -109,7 +110,7 @@ class SparseTextEmbeddingColumn(SpecColumn):
 
     def embed(self, feature: Any, module: Any) -> tf.Tensor:
         """Return the combined embeddings of strings [batch, tokens]."""
-        texts = feature if isinstance(feature, tf.SparseTensor) else tf.sparse.from_dense(feature)
+        texts = all_texts(feature, self.name)
         if self.default_value is not None:
             texts, _ = tf.sparse.fill_empty_rows(texts, self.default_value)
         vectors = module(texts.values)

@@ -51,9 +51,10 @@ class SpecColumn(EmbeddingColumn):
         module = LoadedModule(self.module_spec, trainable=None if trainable else False)
         return keras_layer(owner, module, trainable=trainable)
 
-    def make_module(self, trainable: bool) -> Any:
+    def make_module(self, trainable: bool) -> Module:
         """Return the module in the v1 graph."""
-        return Module(self.module_spec, trainable=trainable)
+        module: Module = Module(self.module_spec, trainable=trainable)
+        return module
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes the column again; the module has to be given by its handle."""

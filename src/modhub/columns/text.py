@@ -11,6 +11,7 @@ import tensorflow as tf
 from modhub.authoring import ModuleSpec
 from modhub.columns._tensorflow import registered
 from modhub.columns.checks import check_bool, check_text_embedding
+from modhub.columns.features import one_text_each
 from modhub.columns.spec_column import SpecColumn, as_path
 
 __all__ = ["TextEmbeddingColumn", "text_embedding_column"]
@@ -77,4 +78,4 @@ class TextEmbeddingColumn(SpecColumn):
 
     def embed(self, feature: Any, module: Any) -> tf.Tensor:
         """Return the embeddings of strings [batch, 1]."""
-        return module(tf.reshape(feature, [-1]))
+        return module(one_text_each(feature, self.name))

@@ -13,6 +13,7 @@ from modhub.authoring import load_module_spec
 from modhub.columns._tensorflow import registered
 from modhub.columns.checks import check_bool
 from modhub.columns.column import EmbeddingColumn
+from modhub.columns.features import one_text_each
 from modhub.columns.layer import keras_layer
 from modhub.columns.spec_column import as_path
 from modhub.module import Module
@@ -108,10 +109,10 @@ class TextEmbeddingColumnV2(EmbeddingColumn):
         self._check(outputs)
         return layer
 
-    def make_module(self, trainable: bool) -> Any:
+    def make_module(self, trainable: bool) -> Module:
         """Return the module in the v1 graph."""
         key = self.output_key or "default"
-        module = Module(load_module_spec(self.module_path), trainable=trainable)
+        module: Module = Module(load_module_spec(self.module_path), trainable=trainable)
         outputs = module.get_output_info_dict()
         if key not in outputs:
             raise errors.UnknownOutputError(
@@ -119,11 +120,14 @@ class TextEmbeddingColumnV2(EmbeddingColumn):
                 + errors.accepted(key, outputs, "outputs")
             )
         self._check(tf.TensorSpec(outputs[key].shape, outputs[key].dtype))
-        return lambda text: module(text, as_dict=True)[key]
+        return module
 
     def embed(self, feature: Any, module: Any) -> tf.Tensor:
         """Return the embeddings of strings [batch, 1]."""
-        return module(tf.reshape(feature, [-1]))
+        text = one_text_each(feature, self.name)
+        if isinstance(module, Module):
+            return module(text, as_dict=True)[self.output_key or "default"]
+        return module(text)
 
     def _check(self, output: Any) -> None:
         """Check what strings [batch] become, and note the shape of a row."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from modhub import errors
 from modhub.compat.estimator import install
+from modhub.core import cause_in_graph
 from modhub.export.latest import export_latest
 from modhub.export.registered import registered_modules
 from modhub.export.timestamped import as_base_dir, check_export_name, check_exports_to_keep
@@ -106,10 +107,10 @@ class LatestModuleExporter(install().Exporter):  # type: ignore[misc] # Estimato
 
         Raises:
           InvalidArgumentError: serving_input_fn does not return what has features, or export_path is no local path.
-          CheckpointError: there is no checkpoint, or it lacks what the model has.
+          CheckpointError: there is no such checkpoint, or it lacks what the model has.
           ExportError: a file could not be written. After any error the exports are as they were.
         """
-        base = as_base_dir(export_path)
+        base = as_base_dir(export_path, "export_path")
         checkpoint = _checkpoint(estimator, checkpoint_path)
         with tf.Graph().as_default():
             saver = _saver(estimator, self._serving_input_fn)
@@ -127,12 +128,25 @@ class LatestModuleExporter(install().Exporter):  # type: ignore[misc] # Estimato
 
 
 def _checkpoint(estimator: Any, given: str | None) -> str:
-    checkpoint = estimator.latest_checkpoint() if given is None else os.fspath(given)
-    if checkpoint is None:
+    if not hasattr(estimator, "latest_checkpoint"):
+        raise errors.InvalidArgumentError(f"What is exported has to be an Estimator; {estimator!r} was given.")
+    if given is None:
+        checkpoint = estimator.latest_checkpoint()
+        if checkpoint is None:
+            raise errors.CheckpointError(
+                f"There is no checkpoint in {estimator.model_dir!r} to export from: train first, or pass "
+                "checkpoint_path."
+            )
+        return str(checkpoint)
+    if not isinstance(given, str | bytes | os.PathLike):
+        raise errors.InvalidArgumentError(f"checkpoint_path has to be the path of a checkpoint; {given!r} was given.")
+    checkpoint = os.fsdecode(given)
+    if not checkpoint or not tf.compat.v1.train.checkpoint_exists(checkpoint):
         raise errors.CheckpointError(
-            f"There is no checkpoint in {estimator.model_dir!r} to export from: train first, or pass checkpoint_path."
+            f"There is no checkpoint {checkpoint!r}. Pass its path without '.index', such as "
+            "'model_dir/model.ckpt-100', or what tf.train.latest_checkpoint(model_dir) returns."
         )
-    return str(checkpoint)
+    return checkpoint
 
 
 def _saver(estimator: Any, serving_input_fn: Callable[[], Any]) -> Any:
@@ -154,16 +168,11 @@ def _saver(estimator: Any, serving_input_fn: Callable[[], Any]) -> Any:
 def _restore(saver: Any, session: tf.compat.v1.Session, checkpoint: str) -> None:
     try:
         saver.restore(session, checkpoint)
-    except (tf.errors.OpError, ValueError) as error:  # ValueError: there is no such file
+    except (tf.errors.OpError, ValueError) as error:  # ValueError: it was removed meanwhile
         raise errors.CheckpointError(
             f"The checkpoint {checkpoint!r} does not fit the model that model_fn builds in PREDICT mode: "
-            f"{_cause(error)}. Train it with this model_fn, or name another by checkpoint_path."
+            f"{cause_in_graph(error)}. Train it with this model_fn, or name another by checkpoint_path."
         ) from error
-
-
-def _cause(error: Exception) -> str:
-    """Return the line that says what is wrong, of a message with pages of advice and of calls around it."""
-    return str(error).partition("[[{{node")[0].strip().rpartition("\n")[2].rstrip(".")
 
 
 def _config(estimator: Any) -> tf.compat.v1.ConfigProto:

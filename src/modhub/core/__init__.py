@@ -20,7 +20,7 @@ from modhub.core.tensor_info import (
     tensor_names,
     to_components,
 )
-from modhub.core.tensorflow_errors import blame_module, tensorflow_classes
+from modhub.core.tensorflow_errors import blame_module, cause_in_graph, tensorflow_classes
 from modhub.format.names import node_of, show_tags, tensor_count
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "as_tag_set",
     "blame_module",
     "call_plan",
+    "cause_in_graph",
     "check_eager",
     "check_graph",
     "convert_inputs",

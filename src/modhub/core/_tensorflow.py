@@ -156,7 +156,10 @@ def in_xla_context(graph: tf.Graph) -> bool:
 
 def variable_from_def(definition: Any, scope: str) -> tf.Variable:
     """Make the variable of a VariableDef (`v1.Variable.from_proto` always makes a ref variable)."""
-    return resource_variable_ops.ResourceVariable.from_proto(definition, import_scope=scope)
+    variable = resource_variable_ops.ResourceVariable.from_proto(definition, import_scope=scope)
+    # What from_proto forgets, and optimizers of Keras 2 ask each variable for.
+    variable._distribute_strategy = None
+    return variable
 
 
 def context_from_def(kind: str, definition: Any) -> Any | None:

@@ -132,6 +132,7 @@ def _state_graph(
     part = take_part(index, sorted(roots - restored), cut=set(), state=frozenset(restored))
     graph_def.library.CopyFrom(part.graph_def.library)
     graph_def.node.extend(part.graph_def.node)
+    _add_reads(graph_def, definitions, index)
     assets = variant.assets()
     for node in graph_def.node:
         if node.op == "VarHandleOp" or (node.attr["shared_name"].s if "shared_name" in node.attr else b""):
@@ -189,6 +190,16 @@ def _restore(graph_def: Any, definitions: Mapping[str, Any], index: VariantGraph
         constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.string))
         restore.input.append(constant.name)
     return {node.name for node in graph_def.node}
+
+
+def _add_reads(graph_def: Any, definitions: Mapping[str, Any], index: VariantGraph) -> None:
+    """Add the read that `tf.graph_util.convert_variables_to_constants` asks for by its name, where there is none."""
+    present = {node.name for node in graph_def.node}
+    for name in definitions:
+        read = f"{name}/Read/ReadVariableOp"
+        if read not in present:
+            node = graph_def.node.add(name=read, op="ReadVariableOp", input=[name])
+            node.attr["dtype"].type = index.variables[name].dtype.as_datatype_enum
 
 
 def check_entry(variable: ModuleVariable, weights: Bundle) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from modhub import errors
 
-__all__ = ["blame_module", "tensorflow_classes"]
+__all__ = ["blame_module", "cause_in_graph", "tensorflow_classes"]
 
 
 class _Bridge(errors.ModhubError):
@@ -107,3 +107,13 @@ def blame_module(what: str) -> Iterator[None]:
         raise
     except (*_STUMBLES, DecodeError, tf.errors.OpError) as error:
         raise errors.CorruptModuleError(f"TensorFlow refuses {what}: {type(error).__name__}: {error}") from error
+
+
+def cause_in_graph(error: Exception) -> str:
+    r"""Return the line that says what is wrong, of a session's message with pages of calls around it.
+
+    Example:
+      >>> cause_in_graph(ValueError("Graph execution error:\nNode: 'save'\nx; File too large\n [[{{node save}}]]"))
+      'x; File too large'
+    """
+    return str(error).partition("[[{{node")[0].strip().rpartition("\n")[2].rstrip(".")

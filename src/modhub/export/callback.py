@@ -84,7 +84,9 @@ class ModuleExportCallback(tf.keras.callbacks.Callback):  # type: ignore[misc] #
             raise errors.InvalidArgumentError(f"There is no mode {mode!r}. {errors.accepted(mode, _MODES, 'modes')}")
         if not isinstance(monitor, str) or not monitor:
             raise errors.InvalidArgumentError(f"monitor has to be the name of a value in the logs; {monitor!r} is not.")
-        self._save_best_only, self._monitor, self._mode = bool(save_best_only), monitor, mode
+        if not isinstance(save_best_only, bool):
+            raise errors.InvalidArgumentError(f"save_best_only={save_best_only!r} is neither True nor False.")
+        self._save_best_only, self._monitor, self._mode = save_best_only, monitor, mode
         self._threshold = _check_threshold(initial_value_threshold)
         self._modules: Mapping[str, Any] = {}
         self.best: float | None = None
@@ -200,6 +202,7 @@ def _check_modules(modules: object) -> dict[str, Any]:
 
 
 def _check_threshold(value: object) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    # Nothing is better than a nan: there would never be an export.
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and not np.isnan(value)):
         return value
     raise errors.InvalidArgumentError(f"initial_value_threshold has to be a number or None; {value!r} was given.")

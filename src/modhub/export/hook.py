@@ -80,6 +80,8 @@ class ModuleExportHook(tf.compat.v1.train.SessionRunHook):  # type: ignore[misc]
             raise errors.InvalidArgumentError(
                 "The hook would never export: pass every_steps= or every_secs=, or leave at_end=True."
             )
+        if not isinstance(at_end, bool):
+            raise errors.InvalidArgumentError(f"at_end={at_end!r} is neither True nor False.")
         self._at_end = at_end
         self._modules: Mapping[str, Any] = {}
         self._global_step: Any = None

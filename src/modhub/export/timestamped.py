@@ -76,19 +76,23 @@ def write_export(base_dir: Path, exports_to_keep: int | None, write: Callable[[P
     return target
 
 
-def as_base_dir(base_dir: object) -> Path:
+def as_base_dir(base_dir: object, argument: str = "base_dir") -> Path:
     """Return the directory that exports go to.
+
+    Args:
+      base_dir: as it was given.
+      argument: what the user knows it as.
 
     Raises:
       InvalidArgumentError: it is no path of this machine.
     """
     if not isinstance(base_dir, str | bytes | os.PathLike):
-        raise InvalidArgumentError(f"base_dir has to be a path; {base_dir!r} was given.")
+        raise InvalidArgumentError(f"{argument} has to be a path; {base_dir!r} was given.")
     path = os.fsdecode(base_dir)
     if not path or "\0" in path or "://" in path:
         raise InvalidArgumentError(
-            f"base_dir has to be the path of a directory on this machine; {path!r} was given. What is to go elsewhere "
-            "is exported to a local directory and copied from there."
+            f"{argument} has to be the path of a directory on this machine; {path!r} was given. What is to go "
+            "elsewhere is exported to a local directory and copied from there."
         )
     return Path(path)
 
@@ -113,7 +117,7 @@ def check_exports_to_keep(exports_to_keep: object) -> int | None:
 
 
 def check_export_name(name: object) -> str:
-    """Return the name under which a module is exported, a relative path.
+    """Return the name under which a module is exported, or that of an exporter: a relative path.
 
     Raises:
       InvalidArgumentError: it would lead out of the export, or is none.
@@ -123,7 +127,8 @@ def check_export_name(name: object) -> str:
         if all(parts) and not {".", ".."} & set(parts) and not any(part.endswith(":") for part in parts):
             return str(PurePosixPath(name))
     raise InvalidArgumentError(
-        f"A module is exported under the name of a directory, such as 'encoder' or 'text/encoder'; {name!r} was given."
+        "What is exported goes into a directory of that name, so the name has to be like 'encoder' or 'text/encoder'; "
+        f"{name!r} was given."
     )
 
 

@@ -92,6 +92,10 @@ def test_options_reach_what_is_written(glove: Path, tmp_path: Path) -> None:
         ({"duplicates": "last"}, "first"),
         ({"format": "csv"}, "glove"),
         ({"max_words": 0}, "max_words"),
+        ({"preprocess": "no"}, "preprocess='no' is neither True nor False"),
+        ({"lowercase": None}, "lowercase=None"),
+        ({"trainable": 0}, "trainable=0"),
+        ({"tokens_signature": "tokens"}, "tokens_signature='tokens'"),
     ],
 )
 def test_options_that_are_not_accepted(glove: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
@@ -105,6 +109,7 @@ def test_options_that_are_not_accepted(glove: Path, tmp_path: Path, options: dic
     [
         ("none.txt", HandleNotFoundError),
         (".", InvalidArgumentError),
+        ("https://example.com/vectors.txt", InvalidArgumentError),
         (None, InvalidArgumentError),
         (("red", [[1.0]]), InvalidArgumentError),
         ((["red"], [[1.0], [2.0]]), InvalidArgumentError),
@@ -118,6 +123,15 @@ def test_sources_that_are_none(
     with pytest.raises(error):
         export_text_embeddings(source, "module")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_is_no_path(glove: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidArgumentError, match="'gs://bucket/module' is no path on this machine"):
+        export_text_embeddings(glove, "gs://bucket/module")
+    with pytest.raises(InvalidArgumentError, match=r"'https://example\.com/vectors\.txt' is no path .* Download"):
+        export_text_embeddings("https://example.com/vectors.txt", "module")
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.txt"]
 
 
 def test_a_bad_line_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -38,9 +38,8 @@ def install() -> ModuleType:
         TF_USE_LEGACY_KERAS=1, set before TensorFlow is imported; without it, use `tf_keras` itself or TensorFlow's ops.
       * Optimizers, models and feature layers of Keras 3: canned estimators take `tf.compat.v1.train` optimizers and
         those of `tf_keras.optimizers.legacy`, and `model_to_estimator` takes models of tf_keras.
-      * Training the module of a column in canned estimators of the v2 API: it stays as it was published, as it did with
-        tensorflow_hub. Those of the v1 API train it.
-      * TPUs, and a tf.distribute strategy across processes.
+      * TPUs, and a tf.distribute strategy across processes. With one in one process (MirroredStrategy) modules and
+        their columns can be used, and not be trained: that fails in the optimizer, as it did with tensorflow_hub.
 
     A second call does nothing. A call that fails leaves nothing behind.
 

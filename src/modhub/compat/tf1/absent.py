@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
 
 from modhub import errors
 from modhub.compat.tf1.advice import ADVICE
 
-__all__ = ["attribute_errors_of", "not_a_module", "not_an_attribute"]
+__all__ = ["not_a_module", "not_an_attribute"]
+
+# A part of contrib, and the folder in which its files were.
+_IN_FILES = re.compile(r"^(tf\.contrib\.\w+)\.python\.\w+")
 
 
 def not_an_attribute(module: str, name: str) -> AttributeError:
@@ -27,19 +29,10 @@ def not_a_module(name: str) -> errors.NotCoveredImportError:
     return error
 
 
-def attribute_errors_of(module: str) -> Callable[[str], Any]:
-    """Return a `__getattr__` for a module that stands for one of TensorFlow's, such as "tensorflow.contrib.lookup"."""
-
-    def __getattr__(name: str) -> Any:
-        raise not_an_attribute(module, name)
-
-    return __getattr__
-
-
 def _message(name: str) -> str:
     """Say of a name what to do; the longest beginning of it that is in the table tells most."""
     short = name.replace("tensorflow", "tf", 1)
-    parts = short.split(".")
+    parts = _IN_FILES.sub(r"\1", short).split(".")
     beginnings = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
     advice = next((ADVICE[beginning] for beginning in beginnings if beginning in ADVICE), None)
     if advice is None:

@@ -13,6 +13,7 @@ _EAGER = "It was eager execution as an experiment; write for TensorFlow 2 instea
 _COLUMNS = "It was an early feature column; use tf.feature_column."
 _LEARN = "It was what became tf.estimator; use that."
 _NEURAL = "It was a layer or cell of its own kind; tf.nn.rnn_cell and tf.keras.layers have LSTM and GRU."
+_DATA = "It was tutorials with downloads of their own, such as MNIST; read the data by other means."
 
 ADVICE = {
     # tf.contrib: parts that are there, for their names that are not.
@@ -22,6 +23,7 @@ ADVICE = {
     "tf.contrib.data.batch_and_drop_remainder": "Use Dataset.batch(n, drop_remainder=True).",
     "tf.contrib.data.padded_batch_and_drop_remainder": "Use Dataset.padded_batch(n, shapes, drop_remainder=True).",
     "tf.contrib.distribute": "What is in tf.distribute is there.",
+    "tf.contrib.distributions": "Those of tf.distributions are there; the package tensorflow-probability has more.",
     "tf.contrib.estimator": "What became of it is in tf.estimator and tf.estimator.experimental.",
     "tf.contrib.framework": _SLIM,
     "tf.contrib.layers": _SLIM,
@@ -41,6 +43,8 @@ ADVICE = {
     "tf.contrib.tpu": _TPU,
     "tf.contrib.training": _SLIM,
     "tf.contrib.training.bucket_by_sequence_length": "Use tf.data.experimental.bucket_by_sequence_length.",
+    "tf.contrib.util": "tf.make_tensor_proto and tf.make_ndarray are there.",
+    "tf.contrib.util.constant_value": "Use tf.get_static_value.",
     # Parts that are not.
     "tf.contrib.crf": "It was conditional random fields; its code is in TensorFlow Addons (tfa.text), which has ended.",
     "tf.contrib.cudnn_rnn": "Use tf.keras.layers.LSTM, which uses cuDNN where it can, or tf.nn.rnn_cell.LSTMCell.",
@@ -49,6 +53,7 @@ ADVICE = {
     "tf.contrib.graph_editor": "Modules need no graph editing: hub.export_module and hub.create_module_spec make them.",
     "tf.contrib.image": "tf.image has resizing and cropping; rotations and translations are in tf.keras.layers.",
     "tf.contrib.learn": _LEARN,
+    "tf.contrib.learn.datasets": _DATA,
     "tf.contrib.learn.preprocessing": "Use tf.contrib.lookup, or tf.keras.preprocessing.text.",
     "tf.contrib.legacy_seq2seq": "It was sequence-to-sequence models as of 2016; use tf.nn.dynamic_rnn.",
     "tf.contrib.opt": "tf.train has the common optimizers; weight decay is written as an l2_regularizer.",
@@ -61,9 +66,10 @@ ADVICE = {
     "tf.contrib.tensorboard": "The projector is in the package tensorboard: from tensorboard.plugins import projector.",
     "tf.contrib.tensorrt": "Use tensorflow.python.compiler.tensorrt.",
     # What was beside contrib.
-    "tf.examples": "It was tutorials with downloads of their own, such as MNIST; read the data by other means.",
+    "tf.examples": _DATA,
     "tf.models": "It was never part of TensorFlow, but a checkout of its own.",
     "tf.python": "It was a private part of TensorFlow, which has changed since; look for a public name of it.",
+    "tf.python.keras": "The Keras that scripts have is tf.keras, which is Keras 2 of the package tf_keras.",
     # Names that were gone before TensorFlow 1.0, or soon after.
     "tf.batch_matmul": "Use tf.matmul.",
     "tf.complex_abs": "Use tf.abs.",

@@ -3,14 +3,15 @@
 TensorFlow's own files, Keras, Estimator and other packages need the TensorFlow that is installed, under the same name
 and in the same process as the script that needs the one of 2018. So the name is not taken over in `sys.modules`.
 Instead the two ways to import something by name, the statement (`builtins.__import__`) and `importlib.import_module`,
-look at whose code is asking, if the name is `tensorflow` or begins with `tensorflow.`; all other names are left alone.
+look at whose code is asking, if the name is `tensorflow` or begins with `tensorflow.`. The same is done for `keras`,
+which was Keras 2 then, and is `tf.keras` for scripts. All other names are left alone.
 
 Code is the script's unless its file lies
-  * in a folder `site-packages` or `dist-packages`, where installed packages are, TensorFlow among them,
-  * in Python's own library, or
+  * in a folder `site-packages` or `dist-packages`, where installed packages are, TensorFlow among them, or
   * in modhub.
 So the packages and modules beside a script are the script's, also where they are imported by what is not. Installed
-packages that were written for TensorFlow 1 can be named. Code without a file (`exec`) belongs to the code that runs it.
+packages that were written for TensorFlow 1 can be named. Code without a file (`exec`) belongs to the code that runs it,
+and Python's own library to the code that calls it, as in `mock.patch("tensorflow.gfile.Exists")`.
 
 What finds modules in other ways finds the installed TensorFlow: `sys.modules["tensorflow"]`,
 `importlib.util.find_spec`, and pickles, which hold the names of the modules that define something.
@@ -84,7 +85,7 @@ def _import_statement(python_does: Callable[..., Any]) -> Callable[..., Any]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        if not level and _is_tensorflow(name) and _asked_by_script(sys._getframe(1)):
+        if not level and _is_replaced(name) and _asked_by_script(sys._getframe(1)):
             # Not at the top: nothing of TensorFlow is touched before a script asks for it.
             from modhub.compat.tf1.face import import_for_script
 
@@ -100,7 +101,7 @@ def _import_module(python_does: Callable[..., ModuleType]) -> Callable[..., Modu
 
     @functools.wraps(python_does)
     def import_module(name: str, package: str | None = None) -> ModuleType:
-        if _is_tensorflow(name) and _asked_by_script(sys._getframe(1)):
+        if _is_replaced(name) and _asked_by_script(sys._getframe(1)):
             from modhub.compat.tf1.face import find_for_script
 
             return find_for_script(name)
@@ -109,18 +110,24 @@ def _import_module(python_does: Callable[..., ModuleType]) -> Callable[..., Modu
     return import_module
 
 
-def _is_tensorflow(name: str) -> bool:
-    return name == "tensorflow" or name.startswith("tensorflow.")
+def _is_replaced(name: str) -> bool:
+    return name.partition(".")[0] in ("tensorflow", "keras")
 
 
 def _asked_by_script(frame: FrameType | None) -> bool:
     """Tell whether the code that runs in a frame is the script's."""
     while frame is not None:
         file = frame.f_globals.get("__file__") or frame.f_code.co_filename
-        if isinstance(file, str) and not file.startswith("<"):
+        if isinstance(file, str) and not file.startswith("<") and not _is_of_python(file):
             return _is_of_scripts(file)
-        frame = frame.f_back  # code of `exec`, or of Python's own frozen modules
+        frame = frame.f_back  # code of `exec`, or what Python imports for whoever asks it to
     return False
+
+
+@functools.cache
+def _is_of_python(file: str) -> bool:
+    path, folder = os.path.abspath(file), sysconfig.get_path("stdlib")
+    return path.startswith(folder + os.sep) and not _INSTALLED & set(path.split(os.sep))
 
 
 @functools.cache
@@ -131,13 +138,7 @@ def _is_of_scripts(file: str) -> bool:
     if installed:
         package = folders[installed[-1] + 1] if installed[-1] + 1 < len(folders) else ""
         return package.partition(".")[0] in _packages
-    return not any(path.startswith(place + os.sep) for place in _not_of_scripts())
-
-
-@functools.cache
-def _not_of_scripts() -> frozenset[str]:
-    places = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(modhub.__file__)}
-    return frozenset(os.path.abspath(place) for place in places)
+    return not path.startswith(os.path.dirname(os.path.abspath(modhub.__file__)) + os.sep)
 
 
 def _has_legacy_keras(tensorflow: ModuleType) -> bool:

@@ -31,10 +31,13 @@ _RENAMED = {
 def restore_numpy_names() -> None:
     """Give NumPy, in the whole process, names such as `np.int` and `np.float_` with the meaning that they had.
 
-    Those that NumPy has, and be it with another meaning (`np.bool`, `np.long`), stay as they are.
+    Those that NumPy has, and be it with another meaning (`np.bool`, `np.long`), stay as they are. A number in a list or
+    dictionary is printed as it was, too: `[0.5]`, and not `[np.float32(0.5)]`.
     """
     import numpy as np
 
+    if int(np.__version__.partition(".")[0]) >= 2:
+        np.set_printoptions(legacy="1.25")
     for name, value in {**_PYTHONS, **{old: getattr(np, new) for old, new in _RENAMED.items()}}.items():
         if name not in vars(np):  # hasattr() would warn of some
             setattr(np, name, value)

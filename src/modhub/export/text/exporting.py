@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modhub.errors import InvalidArgumentError
 from modhub.export.text.graph import saved_model
-from modhub.export.text.options import DEFAULT_COMBINER, TextGraph, check_options
+from modhub.export.text.options import DEFAULT_COMBINER, TextGraph, check_flags, check_options
 from modhub.export.text.telling import telling
 from modhub.export.text.vectors import Source, open_vectors
 from modhub.export.text.writing import TOKENS, Written, write_vectors
@@ -95,6 +95,7 @@ def export_text_embeddings(
       [[0.25, 0.25], [0.0, 0.0]]
     """
     check_options(preprocess=preprocess, combiner=combiner, num_oov_buckets=num_oov_buckets)
+    check_flags(preprocess=preprocess, lowercase=lowercase, trainable=trainable, tokens_signature=tokens_signature)
     target = _target(path)
     vectors = open_vectors(source, format=format, max_words=max_words)
     label, in_bytes = ("a vocabulary", False) if isinstance(source, tuple) else (Path(source).name, True)
@@ -127,6 +128,10 @@ def export_text_embeddings(
 def _target(path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise InvalidArgumentError(f"{path!r} is no path to export to.")
+    if "://" in os.fspath(path):
+        raise InvalidArgumentError(
+            f"{path!r} is no path on this machine. Export to a local directory, and copy that where it is to go."
+        )
     return Path(path)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from modhub.errors import InvalidArgumentError, accepted
 
-__all__ = ["COMBINERS", "DEFAULT_COMBINER", "TextGraph", "check_options"]
+__all__ = ["COMBINERS", "DEFAULT_COMBINER", "TextGraph", "check_flags", "check_options"]
 
 # How the vectors of a sentence become one, and the op that does it: their sum, over 1, n, or the root of n.
 COMBINERS = {"sqrtn": "SparseSegmentSqrtN", "mean": "SparseSegmentMean", "sum": "SparseSegmentSum"}
@@ -74,3 +74,14 @@ def check_options(*, preprocess: bool, combiner: object, num_oov_buckets: object
             f"combiner={combiner!r} has no effect without sentences (preprocess=False), where each word keeps its own "
             "vector: leave one of the two out."
         )
+
+
+def check_flags(**flags: object) -> None:
+    """Check that options of a user, by their names, are True or False: `preprocess="no"` would be taken for True.
+
+    Raises:
+      InvalidArgumentError: one of them is neither.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InvalidArgumentError(f"{name}={value!r} is neither True nor False.")

@@ -55,6 +55,8 @@ def open_vectors(source: Source, *, format: str = "auto", max_words: int | None 
         raise InvalidArgumentError(
             f"Word vectors are a path or a pair (vocabulary, matrix), not of type {type(source).__name__!r}."
         )
+    if "://" in os.fspath(source):
+        raise InvalidArgumentError(f"{source!r} is no path of a file on this machine. Download it, and give its path.")
     path = Path(source)
     total = _size(path)
     return Vectors(source=path, layout=sniff(path, format), max_words=max_words, total=total)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from modhub import errors
 from modhub.compat.estimator.view import View
-from modhub.compat.tf1._tensorflow import names_that_slim_misses
+from modhub.compat.tf1._tensorflow import names_of_2018
 from modhub.compat.tf1.contrib.names import names_from
 
 __all__: list[str] = []
@@ -31,7 +31,7 @@ def _tf_slim() -> ModuleType:
         ) from None
     for part in _MORE:
         importlib.import_module(f"{_PACKAGE}.{part}")
-    missed = names_that_slim_misses()
+    missed = names_of_2018()
     for module_name, module in list(sys.modules.items()):
         if module_name.partition(".")[0] == _PACKAGE:
             for name, value in vars(module).items():

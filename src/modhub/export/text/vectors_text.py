@@ -20,9 +20,9 @@ from modhub.export.text.vectors_source import MOST_WORDS, Block, Layout, place, 
 
 __all__ = ["read_text"]
 
-# Of text. Twice as much is no faster, and takes 60 MB more: some blocks are in memory at a time, with what is made of
+# Of text. Twice as much is no faster, and takes 50 MB more: some blocks are in memory at a time, with what is made of
 # them.
-_BLOCK_BYTES = 4 * 2**20
+_BLOCK_BYTES = 2 * 2**20
 _VALUE_BYTES = 8  # about, as text
 # pyarrow runs without the interpreter's lock; with more, the memory and the thread that writes are the limit.
 _THREADS = 2

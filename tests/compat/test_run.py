@@ -250,6 +250,27 @@ def test_flags_of_tensorflow_hub_are_settings_of_modhub(tmp_path: Path) -> None:
     assert by_environment == ["/environment", "UNCOMPRESSED", "x", ["rest"]]
 
 
+def test_tensorflow_hub_alone_brings_tensorflow_1(tmp_path: Path) -> None:
+    source = """
+    import json
+    import importlib
+
+    hub = importlib.import_module("tensorflow_hub")
+    import tensorflow_hub.module_spec
+    from modhub.errors import HandleNotFoundError
+
+    try:
+        hub.Module("nowhere")
+    except HandleNotFoundError as error:
+        print(json.dumps("nowhere" in str(error)))
+    """
+    assert told(tmp_path, source) is True
+    assert (
+        told(tmp_path, source.replace('importlib.import_module("tensorflow_hub")', "__import__('tensorflow_hub')"))
+        is True
+    )
+
+
 def test_numpy_has_names_of_2018(tmp_path: Path) -> None:
     source = """
     import json

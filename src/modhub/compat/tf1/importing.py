@@ -90,6 +90,8 @@ def _import_statement(python_does: Callable[..., Any]) -> Callable[..., Any]:
             from modhub.compat.tf1.face import import_for_script
 
             return import_for_script(name, fromlist or ())
+        if not level and _needs_tensorflow(name) and _asked_by_script(sys._getframe(1)):
+            _turn_to_tensorflow_1()
         return python_does(name, globals, locals, fromlist, level)
 
     __import__.of_modhub = True  # type: ignore[attr-defined] # by which a second install() knows it
@@ -105,6 +107,8 @@ def _import_module(python_does: Callable[..., ModuleType]) -> Callable[..., Modu
             from modhub.compat.tf1.face import find_for_script
 
             return find_for_script(name)
+        if _needs_tensorflow(name) and _asked_by_script(sys._getframe(1)):
+            _turn_to_tensorflow_1()
         return python_does(name, package)
 
     return import_module
@@ -112,6 +116,17 @@ def _import_module(python_does: Callable[..., ModuleType]) -> Callable[..., Modu
 
 def _is_replaced(name: str) -> bool:
     return name.partition(".")[0] in ("tensorflow", "keras")
+
+
+def _needs_tensorflow(name: str) -> bool:
+    """Tell whether importing something imported TensorFlow 1 in 2018: then scripts need not do it themselves."""
+    return name.partition(".")[0] == "tensorflow_hub"
+
+
+def _turn_to_tensorflow_1() -> None:
+    from modhub.compat.tf1.face import tensorflow_of_scripts
+
+    tensorflow_of_scripts()
 
 
 def _asked_by_script(frame: FrameType | None) -> bool:
